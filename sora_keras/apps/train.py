@@ -1,0 +1,91 @@
+"""A folder of videos, one sub-folder a class, to a trained, judged and exported classifier."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from sora_keras.data import split_rows, video_dataset_from_manifest
+from sora_keras.data.manifest import Row, class_names_of, find_group_column, rows_from_directory
+from sora_keras.evaluation import Evaluation, evaluate_classifier, save_report
+from sora_keras.models import SoraClassifier
+from sora_keras.serving import export
+from sora_keras.training import training_callbacks
+from sora_keras.video import ClipSpec
+
+CACHED_BYTES_AT_MOST = 2 * 2**30
+
+
+def train_on_directory(
+    directory: str | os.PathLike[str],
+    to: str | os.PathLike[str],
+    clip_spec: ClipSpec | None = None,
+    preset: str = "small",
+    groups: str | None = None,
+    test_split: float = 0.2,
+    validation_split: float = 0.2,
+    epochs: int = 40,
+    batch_size: int = 16,
+    learning_rate: float = 2e-3,
+    seed: int = 0,
+) -> Evaluation:
+    """Train on a part of the videos, stop by a second part, judge on a third, and export.
+
+    Args:
+        directory: the folder, one sub-folder a class.
+        to: folder to write: `model.keras`, `report/`, `training/` (logs) and a new numbered version to serve. Killed
+            on the way, the same call goes on at the last finished epoch.
+        clip_spec: the clips to read; by default 16 frames of 64x64 spread over each video.
+        preset: name of a backbone preset.
+        groups: column of a CSV file in the folder that says which videos belong together; by default `group`, if a
+            CSV file there has one.
+        test_split: share of the videos to judge on.
+        validation_split: share of the others to choose the best epoch by.
+        epochs: passes over the training videos at most.
+        batch_size: clips in a batch.
+        learning_rate: Adam's, at the start.
+        seed: the same seed makes the same splits, order and first weights.
+
+    Returns:
+        The evaluation on the test videos, as saved in `to/report`.
+
+    Raises:
+        ValueError: if the folder does not hold enough readable videos of at least two classes.
+
+    Example:
+        >>> train_on_directory("videos", to="saved_models/videos").metrics["accuracy"]
+    """
+    keras.utils.set_random_seed(seed)
+    clip_spec = clip_spec or ClipSpec()
+    rows = rows_from_directory(directory, groups=groups or find_group_column(directory))
+    class_names = class_names_of(rows)
+    model = SoraClassifier.from_preset(preset, class_names, clip_spec, learning_rate=learning_rate)
+    others, test_rows = split_rows(rows, test_split, seed)
+    train_rows, validation_rows = split_rows(others, validation_split, seed)
+    cache = len(rows) * _bytes_per_clip(clip_spec) <= CACHED_BYTES_AT_MOST
+
+    def dataset(part: list[Row], **options: Any) -> Any:
+        return video_dataset_from_manifest(
+            part, clip_spec, class_names=class_names, batch_size=batch_size, seed=seed, cache=cache, **options
+        )
+
+    windows = {} if clip_spec.frames_per_second is None else {"sampling": "center_window"}
+    train = dataset(train_rows, **windows)
+    validation = dataset(validation_rows, shuffle=False, **windows)
+    history = model.fit(
+        train, validation_data=validation, epochs=epochs, callbacks=training_callbacks(Path(to) / "training")
+    )
+    model.save_to_preset(to)
+    test = dataset(test_rows, shuffle=False, **windows)
+    evaluation = evaluate_classifier(model, test, groups=[row.group for row in test.rows])
+    save_report(evaluation.metrics, Path(to) / "report", history.history, evaluation.mistakes, f"{Path(to).name} on test")
+    export(model, to)
+    return evaluation
+
+
+def _bytes_per_clip(clip_spec: ClipSpec) -> int:
+    frames, height, width, channels = clip_spec.shape
+    return frames * height * width * channels

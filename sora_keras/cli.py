@@ -1,0 +1,172 @@
+"""The `sora-keras` command: one subcommand an action, nothing but arguments and calls."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+ERROR_EXIT_CODE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand; an error becomes one line and exit code 2."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    options = _parser().parse_args(arguments)
+    action: Callable[[argparse.Namespace], int] = options.action
+    try:
+        return action(options)
+    except (ValueError, OSError) as error:
+        message = " ".join(str(error).split())
+        print(f"sora-keras {options.command}: {message}", file=sys.stderr)
+        return ERROR_EXIT_CODE
+    except KeyboardInterrupt:
+        print(f"sora-keras {options.command}: interrupted; the same command goes on.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sora-keras",
+        description="Train, judge, export and use video classifiers.",
+        epilog="Example: sora-keras train videos --to saved_models/videos && sora-keras predict saved_models/videos a.mp4",
+    )
+    actions = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_train(actions)
+    _add_evaluate(actions)
+    _add_predict(actions)
+    _add_export(actions)
+    _add_check(actions)
+    return parser
+
+
+def _add_train(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    train = actions.add_parser("train", help="a folder of videos, one sub-folder a class, to an exported classifier")
+    train.add_argument("folder", help="folder with one sub-folder of videos for each class")
+    train.add_argument("--to", required=True, metavar="DIR", help="where the model, its report and its export go")
+    train.add_argument("--preset", default="small", help="backbone: small or base (default: %(default)s)")
+    train.add_argument("--frames", type=int, default=16, metavar="T", help="frames a clip (default: %(default)s)")
+    train.add_argument("--size", type=int, default=64, metavar="PIXELS", help="height and width (default: %(default)s)")
+    train.add_argument("--fps", type=float, metavar="RATE", help="frames a second (default: T spread over the video)")
+    train.add_argument("--groups", metavar="COLUMN", help="CSV column that keeps videos together in splits")
+    train.add_argument("--epochs", type=int, default=40, help="at most (default: %(default)s)")
+    train.add_argument("--batch-size", type=int, default=16, metavar="B", help="(default: %(default)s)")
+    train.add_argument("--learning-rate", type=float, default=2e-3, metavar="RATE", help="(default: %(default)s)")
+    train.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    train.set_defaults(action=_train)
+
+
+def _add_evaluate(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    evaluate = actions.add_parser("evaluate", help="a trained model on a folder of labeled videos, to a report")
+    evaluate.add_argument("model", help="folder that `train` wrote")
+    evaluate.add_argument("folder", help="folder with one sub-folder of videos for each class")
+    evaluate.add_argument("--to", metavar="DIR", help="where the report goes (default: MODEL/report-FOLDER)")
+    evaluate.add_argument("--groups", metavar="COLUMN", help="CSV column that says which videos belong together")
+    evaluate.set_defaults(action=_evaluate)
+
+
+def _add_predict(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    predict = actions.add_parser("predict", help="a trained or exported model on videos, to a class for each")
+    predict.add_argument("model", help="folder that `train` or `export` wrote")
+    predict.add_argument("videos", nargs="+", metavar="VIDEO", help="video files")
+    predict.add_argument("--json", action="store_true", help="one JSON object a line in place of a table")
+    predict.set_defaults(action=_predict)
+
+
+def _add_export(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    export = actions.add_parser("export", help="a trained model to a versioned SavedModel for TensorFlow Serving")
+    export.add_argument("model", help="folder that `train` wrote")
+    export.add_argument("to", help="folder of the versions; the next number is written")
+    export.set_defaults(action=_export)
+
+
+def _add_check(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    check = actions.add_parser("check", help="which videos under a folder cannot be read, and why")
+    check.add_argument("folder", help="folder with videos at any depth")
+    check.set_defaults(action=_check)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from sora_keras.apps import train_on_directory
+    from sora_keras.video import ClipSpec
+
+    evaluation = train_on_directory(
+        options.folder,
+        options.to,
+        ClipSpec(options.frames, options.size, options.size, options.fps),
+        preset=options.preset,
+        groups=options.groups,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+    )
+    _print_accuracy(evaluation.metrics, Path(options.to) / "report" / "report.md")
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from sora_keras.apps.evaluate import evaluate_on_directory
+
+    to = options.to or Path(options.model) / f"report-{Path(options.folder).resolve().name}"
+    evaluation = evaluate_on_directory(options.model, options.folder, to, options.groups)
+    _print_accuracy(evaluation.metrics, Path(to) / "report.md")
+    return 0
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from sora_keras.apps import predict_videos
+
+    predictions = predict_videos(options.model, options.videos)
+    table = Table("video", "class", "probability")
+    num_errors = 0
+    for prediction in predictions:
+        num_errors += prediction.error is not None
+        if options.json:
+            line = {"path": prediction.path, "label": prediction.label, "probabilities": prediction.probabilities}
+            print(json.dumps(line | ({"error": prediction.error} if prediction.error else {}), ensure_ascii=False))
+        elif prediction.error:
+            table.add_row(escape(prediction.path), "[red]cannot be read[/red]", escape(prediction.error))
+        else:
+            probability = f"{prediction.probabilities[str(prediction.label)]:.3f}"
+            table.add_row(escape(prediction.path), escape(str(prediction.label)), probability)
+    if not options.json:
+        Console().print(table)
+    return 1 if num_errors else 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from sora_keras.models import SoraClassifier
+    from sora_keras.serving import export
+
+    print(export(SoraClassifier.from_preset(options.model), options.to))
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from sora_keras.apps.check import check_videos
+
+    num_videos, faults = check_videos(options.folder)
+    for fault in faults:
+        print(f"{fault.path}: {fault.reason}")
+    print(f"{num_videos - len(faults)} of {num_videos} videos can be read to their end.")
+    return 1 if faults else 0
+
+
+def _print_accuracy(metrics: dict, report: Path) -> None:
+    low, high = metrics["accuracy_interval"]
+    print(
+        f"accuracy {metrics['accuracy']:.3f} (95 % interval {low:.3f} to {high:.3f}; the most frequent class alone "
+        f"{metrics['chance']:.3f}) on {metrics['num_clips']} videos; report: {report}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+"""Frames to representations: Conv2D for each frame, LSTM over the frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+from keras import layers
+
+from sora_keras.layers import TemporalDifference, TimeDistributed
+from sora_keras.models.presets import BACKBONES, load_preset, save_preset
+from sora_keras.video.clip import ClipSpec
+
+CACHED_ACTIVATION_BYTES = 8 * 2**20  # what a CPU's last-level cache holds beside the weights
+
+
+@keras.saving.register_keras_serializable(package="sora_keras")
+class SoraBackbone(keras.Model):
+    """A functional model from frames to frame-level, sequence-level and fused representations.
+
+    Each frame, beside its change since the frame before, passes through blocks of 3x3 Conv2D, ReLU and 2x2 max pooling
+    and is averaged over space; LSTM layers read the frames in order. Scaling happens inside: feed `uint8` frames.
+
+    Args:
+        clip_spec: the clips it reads; T may differ from `clip_spec.num_frames` at any call.
+        filters: Conv2D filters, one block each.
+        lstm_units: LSTM units, one layer each.
+        motion: `"difference"` appends the change since the previous frame to the input channels (causal), `None` shows
+            the frames alone.
+        dropout: share of the features dropped before each LSTM layer while training, 0 to 1.
+        l2: L2 penalty on the kernels.
+        frame_encoder: a Keras model `(H, W, 3)` -> `(D,)` on frames in 0..255 that takes the place of the Conv2D
+            blocks for appearance; `filters` then read the motion alone. Set its `trainable` beforehand.
+
+    Call arguments:
+        inputs: frames `uint8 (B, T, H, W, 3)`, RGB.
+
+    Returns:
+        dict of `frame_features (B, T, D)`, `sequence_features (B, T, E)` and `embedding (B, F)`, the last frame's
+        sequence features beside the mean of the frame features, so `F = E + D`.
+
+    Raises:
+        ValueError: if an argument is out of its range, or the frames are too small for the blocks.
+
+    Example:
+        >>> backbone = SoraBackbone(ClipSpec(num_frames=16, height=64, width=64))
+        >>> backbone(np.zeros((1, 16, 64, 64, 3), "uint8"))["embedding"].shape
+        (1, 384)
+
+    Reference:
+        Donahue et al., Long-term Recurrent Convolutional Networks, 2015, https://arxiv.org/abs/1411.4389
+    """
+
+    def __init__(
+        self,
+        clip_spec: ClipSpec,
+        filters: tuple[int, ...] = (64, 128, 256),
+        lstm_units: tuple[int, ...] = (128, 128),
+        motion: str | None = "difference",
+        dropout: float = 0.0,
+        l2: float = 0.0,
+        frame_encoder: keras.Model | None = None,
+        name: str | None = "sora_backbone",
+        **kwargs: Any,
+    ) -> None:
+        clip_spec = ClipSpec.from_config(clip_spec) if isinstance(clip_spec, dict) else clip_spec
+        _check_arguments(clip_spec, filters, lstm_units, motion, frame_encoder)
+        frames = keras.Input((None, *clip_spec.shape[1:]), dtype="uint8", name="frames")
+        frame_features = _frame_features(frames, filters, motion, l2, frame_encoder)
+        sequence = frame_features
+        for index, units in enumerate(lstm_units):
+            if dropout:
+                sequence = layers.Dropout(dropout, name=f"dropout_{index}")(sequence)
+            sequence = layers.LSTM(
+                units, return_sequences=True, kernel_regularizer=_penalty(l2), name=f"lstm_{index}"
+            )(sequence)
+        average = layers.GlobalAveragePooling1D(name="average_frame")(frame_features)
+        embedding = layers.Concatenate(name="embedding")([sequence[:, -1], average])
+        outputs = {"frame_features": frame_features, "sequence_features": sequence, "embedding": embedding}
+        super().__init__(inputs=frames, outputs=outputs, name=name, **kwargs)
+        self.clip_spec = clip_spec
+        self.filters = tuple(filters)
+        self.lstm_units = tuple(lstm_units)
+        self.motion = motion
+        self.dropout = dropout
+        self.l2 = l2
+        self.frame_encoder = frame_encoder
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            "clip_spec": self.clip_spec.get_config(),
+            "filters": list(self.filters),
+            "lstm_units": list(self.lstm_units),
+            "motion": self.motion,
+            "dropout": self.dropout,
+            "l2": self.l2,
+            "frame_encoder": keras.saving.serialize_keras_object(self.frame_encoder),
+            "name": self.name,
+            "trainable": self.trainable,
+        }
+
+    @classmethod
+    def from_preset(cls, name_or_path: str | Path, clip_spec: ClipSpec | None = None) -> SoraBackbone:
+        """Build the preset of that name, or load the backbone that `save_to_preset` wrote to that folder.
+
+        Args:
+            name_or_path: a name in `sora_keras.models.presets.BACKBONES`, or a folder.
+            clip_spec: the clips to read, for a name; a folder has its own.
+
+        Returns:
+            The backbone, with random weights for a name and with the saved weights for a folder.
+
+        Raises:
+            ValueError: if there is no such preset.
+
+        Example:
+            >>> SoraBackbone.from_preset("small", ClipSpec(num_frames=12, height=32, width=32))
+        """
+        if name_or_path in BACKBONES:
+            return cls(clip_spec or ClipSpec(), **BACKBONES[str(name_or_path)]())
+        return load_preset(name_or_path, cls)
+
+    def save_to_preset(self, path: str | Path) -> None:
+        """Write this backbone, weights and all, to a folder that `from_preset` reads."""
+        save_preset(self, path)
+
+
+def _frame_features(
+    frames: keras.KerasTensor, filters: tuple[int, ...], motion: str | None, l2: float, frame_encoder: keras.Model | None
+) -> keras.KerasTensor:
+    """Frames `uint8 (B, T, H, W, 3)` to features `(B, T, D)`."""
+    scaled = layers.Rescaling(1 / 127.5, offset=-1, name="scale")(frames)
+    pair = TemporalDifference(name="difference")(scaled) if motion else scaled
+    if frame_encoder is None:
+        return _distribute(_conv_encoder(pair.shape[2:], filters, l2, "frame_encoder"), filters[0])(pair)
+    appearance = _distribute(frame_encoder, 64)(frames)
+    if motion is None:
+        return appearance
+    change = _distribute(_conv_encoder((*pair.shape[2:4], 3), filters, l2, "motion_encoder"), filters[0])(pair[..., 3:])
+    return layers.Concatenate(name="frame_features")([appearance, change])
+
+
+def _conv_encoder(shape: tuple[int, ...], filters: tuple[int, ...], l2: float, name: str) -> keras.Model:
+    """Blocks of 3x3 convolution, ReLU and 2x2 max pooling, averaged over space: `(H, W, C)` -> `(D,)`."""
+    image = x = keras.Input(shape, name="image")
+    for index, channels in enumerate(filters):
+        x = layers.Conv2D(
+            channels, 3, padding="same", activation="relu", kernel_regularizer=_penalty(l2), name=f"conv_{index}"
+        )(x)
+        x = layers.MaxPooling2D(2, name=f"pool_{index}")(x)
+    return keras.Model(image, layers.GlobalAveragePooling2D(name="average")(x), name=name)
+
+
+def _distribute(encoder: keras.Model, widest_channels: int) -> TimeDistributed:
+    """Over all frames; on a CPU, at inference, only as many at once as its cache holds."""
+    height, width = encoder.input_shape[1:3]
+    frames_at_once = max(1, CACHED_ACTIVATION_BYTES // (4 * height * width * widest_channels))
+    on_cpu = keras.config.backend() == "tensorflow" and not keras.distribution.list_devices("gpu")
+    return TimeDistributed(encoder, frames_at_once=frames_at_once if on_cpu else None, name=f"each_{encoder.name}")
+
+
+def _penalty(l2: float) -> keras.regularizers.Regularizer | None:
+    return keras.regularizers.L2(l2) if l2 else None
+
+
+def _check_arguments(
+    clip_spec: ClipSpec,
+    filters: tuple[int, ...],
+    lstm_units: tuple[int, ...],
+    motion: str | None,
+    frame_encoder: keras.Model | None,
+) -> None:
+    if motion not in (None, "difference"):
+        raise ValueError(f'`motion` must be "difference" or None, received {motion!r}.')
+    for name, sizes in (("filters", filters), ("lstm_units", lstm_units)):
+        if not sizes or any(size < 1 for size in sizes):
+            raise ValueError(f"`{name}` must hold at least one positive number, received {tuple(sizes)!r}.")
+    smallest_side = 2 ** len(filters)
+    if min(clip_spec.height, clip_spec.width) < smallest_side:
+        raise ValueError(
+            f"{len(filters)} blocks halve the frame {len(filters)} times and need frames of at least {smallest_side} x "
+            f"{smallest_side}, received {clip_spec.height} x {clip_spec.width}: use larger frames or fewer `filters`."
+        )
+    if frame_encoder is not None and len(frame_encoder.output_shape) != 2:
+        raise ValueError(
+            f"`frame_encoder` must map one frame to one vector, output shape (B, D), received {frame_encoder.output_shape}: "
+            'end it with a pooling layer (`pooling="avg"` in keras.applications).'
+        )

@@ -1,0 +1,75 @@
+"""Names for sets of arguments, and folders that hold a model with its weights."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import keras
+
+ModelT = TypeVar("ModelT", bound=keras.Model)
+FILE_NAME = "model.keras"
+
+
+def small() -> dict[str, Any]:
+    """For small frames and a CPU: an eighth of the default's work."""
+    return {"filters": (32, 64, 128), "lstm_units": (128, 128), "motion": "difference", "dropout": 0.0, "l2": 0.0}
+
+
+def base() -> dict[str, Any]:
+    """The default: three blocks of 64, 128 and 256 filters, two LSTM layers of 128 units."""
+    return {"filters": (64, 128, 256), "lstm_units": (128, 128), "motion": "difference", "dropout": 0.0, "l2": 0.0}
+
+
+BACKBONES: dict[str, Callable[[], dict[str, Any]]] = {"small": small, "base": base}
+
+
+def save_preset(model: keras.Model, path: str | os.PathLike[str]) -> None:
+    """Write a model to `path/model.keras`, under another name until it is whole.
+
+    Args:
+        model: the model.
+        path: the folder, made where it is missing.
+
+    Raises:
+        OSError: if it cannot be written.
+
+    Example:
+        >>> save_preset(model, "saved_models/fights")
+    """
+    Path(path).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".saving-", dir=path) as folder:
+        partial = Path(folder) / FILE_NAME
+        model.save(partial)
+        partial.replace(Path(path) / FILE_NAME)
+
+
+def load_preset(path: str | os.PathLike[str], cls: type[ModelT]) -> ModelT:
+    """Load a model that `save_preset` wrote.
+
+    Args:
+        path: the folder.
+        cls: the class that the model must be of.
+
+    Returns:
+        The model.
+
+    Raises:
+        ValueError: if there is none, or one of another class.
+
+    Example:
+        >>> load_preset("saved_models/fights", SoraClassifier)
+    """
+    file = Path(path) / FILE_NAME
+    if not file.is_file():
+        raise ValueError(
+            f"There is no preset {os.fspath(path)!r}: expected one of {sorted(BACKBONES)}, or a folder that holds "
+            f"{FILE_NAME}."
+        )
+    model = keras.saving.load_model(file)
+    if not isinstance(model, cls):
+        raise ValueError(f"{file} holds a {type(model).__name__}, expected a {cls.__name__}.")
+    return model

@@ -1,0 +1,87 @@
+"""What `export` wrote, read back: a SavedModel with its clip specification and class names."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sora_keras.video import ClipSpec
+
+CLIP_SPEC_FILE = "assets.extra/clip_spec.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Bundle:
+    """One version of an exported model.
+
+    Args:
+        path: folder of the version.
+        clip_spec: the clips it reads.
+        class_names: names of its K classes.
+        signature: the SavedModel's `serving_default`.
+    """
+
+    path: Path
+    clip_spec: ClipSpec
+    class_names: list[str]
+    signature: Callable[..., dict[str, Any]] = dataclasses.field(repr=False)
+
+    def predict(self, frames: np.ndarray) -> np.ndarray:
+        """Probabilities of the classes.
+
+        Args:
+            frames: `uint8 (B, T, H, W, 3)`.
+
+        Returns:
+            `float32 (B, K)`.
+        """
+        import tensorflow as tf
+
+        return self.signature(frames=tf.constant(frames, tf.uint8))["probabilities"].numpy()
+
+
+def load_bundle(path: str | os.PathLike[str]) -> Bundle:
+    """Load what `export` wrote.
+
+    Args:
+        path: the folder of a model's versions, of which the highest is taken, or of one version.
+
+    Returns:
+        The loaded version.
+
+    Raises:
+        ValueError: if there is no such model.
+
+    Example:
+        >>> bundle = load_bundle("saved_models/fights")
+        >>> bundle.predict(clip.frames[None])
+    """
+    import tensorflow as tf
+
+    base = Path(path)
+    versions = versions_in(base)
+    folder = base / str(max(versions)) if versions else base
+    if not (folder / "saved_model.pb").is_file() or not (folder / CLIP_SPEC_FILE).is_file():
+        raise ValueError(
+            f"{base} holds no exported model: expected a folder with numbered versions, each with saved_model.pb and "
+            f"{CLIP_SPEC_FILE}; write one with `sora-keras export`."
+        )
+    description = json.loads((folder / CLIP_SPEC_FILE).read_text(encoding="utf-8"))
+    loaded = tf.saved_model.load(os.fspath(folder))
+    signature = loaded.signatures["serving_default"]
+    signature._loaded = loaded  # the signature alone does not keep the model's variables alive
+    return Bundle(folder, ClipSpec.from_config(description["clip_spec"]), description["class_names"], signature)
+
+
+def versions_in(path: str | os.PathLike[str]) -> list[int]:
+    """The version numbers under a model's folder, as TensorFlow Serving sees them: folders named by digits alone."""
+    base = Path(path)
+    if not base.is_dir():
+        return []
+    return sorted(int(entry.name) for entry in base.iterdir() if entry.is_dir() and entry.name.isascii() and entry.name.isdigit())

@@ -1,0 +1,97 @@
+"""A path in, what the video file holds (`VideoInfo`) out."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+from sora_keras.video.decoding import MATROSKA, frame_rate, timed_frames
+from sora_keras.video.opening import VideoError, open_video
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoInfo:
+    """What a video file holds.
+
+    Args:
+        duration_seconds: from the first frame's beginning to the last one's end.
+        start_seconds: the first frame's timestamp in the file; all other times count from it.
+        frames_per_second: on average, where the rate varies.
+        height: rows of a frame as displayed, rotation applied.
+        width: columns of a frame as displayed, rotation applied.
+        rotation_degrees: the counterclockwise turn the file asks for, already applied to every frame that is read.
+        codec: FFmpeg's name of the codec.
+        has_audio: whether there is sound.
+    """
+
+    duration_seconds: float
+    start_seconds: float
+    frames_per_second: float
+    height: int
+    width: int
+    rotation_degrees: int
+    codec: str
+    has_audio: bool
+
+
+def probe(path: str | os.PathLike[str]) -> VideoInfo:
+    """Look at a video file without decoding more than its first frame, where its header tells the rest.
+
+    Args:
+        path: the file.
+
+    Returns:
+        What it holds.
+
+    Raises:
+        VideoError: if it is no video file, or no frame of it can be decoded.
+
+    Example:
+        >>> probe("walk.mp4").frames_per_second  # doctest: +SKIP
+        30.0
+    """
+    with open_video(path) as stream:
+        duration_seconds = find_duration(path, stream)
+        _, frame = next(timed_frames(os.fsdecode(path), stream), (0.0, None))
+        if frame is None:
+            raise VideoError(path, "no frame of it can be decoded; replace the file or leave it out")
+        height, width = (frame.width, frame.height) if frame.rotation % 180 else (frame.height, frame.width)
+        return VideoInfo(
+            duration_seconds=duration_seconds,
+            start_seconds=float((stream.start_time or 0) * stream.time_base),
+            frames_per_second=frame_rate(stream),
+            height=height,
+            width=width,
+            rotation_degrees=frame.rotation % 360,
+            codec=stream.codec_context.codec.canonical_name,
+            has_audio=bool(stream.container.streams.audio),
+        )
+
+
+def find_duration(path: str | os.PathLike[str], stream: Any) -> float:
+    """Measure a video from its header, or by counting where the header is silent.
+
+    Args:
+        path: the file.
+        stream: its opened video stream, which stays where it stands.
+
+    Returns:
+        Seconds from the first frame's beginning to the last one's end, at least one frame.
+    """
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    with open_video(path) as scanned:
+        if stream.start_time is None:
+            seconds = sum(1 for _ in timed_frames(os.fsdecode(path), scanned)) / frame_rate(stream)
+        else:
+            seconds = _last_packet_end(scanned) - float(stream.start_time * stream.time_base)
+    return max(seconds, 1 / frame_rate(stream))
+
+
+def _last_packet_end(stream: Any) -> float:
+    container = stream.container
+    if container.duration and container.format.name == MATROSKA:
+        container.seek(container.duration)
+    ends = [packet.pts + (packet.duration or 0) for packet in container.demux(stream) if packet.pts is not None]
+    return float(max(ends, default=0) * stream.time_base)

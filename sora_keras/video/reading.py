@@ -1,0 +1,164 @@
+"""A path in, the video's frames (one `Clip`, all of its windows, or a stream) out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from sora_keras.video.clip import Clip, ClipSpec
+from sora_keras.video.decoding import displayed_frames, timed_frames
+from sora_keras.video.opening import VideoError, open_video
+from sora_keras.video.probing import find_duration
+from sora_keras.video.sampling import Sampling, ShortVideo, all_window_times, fit_times, sample_times
+
+
+def read_clip(
+    path: str | os.PathLike[str],
+    clip_spec: ClipSpec,
+    sampling: Sampling = "uniform",
+    short_video: ShortVideo = "repeat_last",
+    rng: np.random.Generator | None = None,
+) -> Clip:
+    """Read one clip of a video file, decoding no more of it than needed.
+
+    Each frame is the one on display at the wanted time, so variable frame rates and first timestamps other than zero
+    are respected. Rotation is applied, transparency is dropped, the aspect ratio gives way to `clip_spec`.
+
+    Args:
+        path: the video file.
+        clip_spec: the clip's shape `(T, H, W, 3)` and rate.
+        sampling: where the frames are taken, see `sora_keras.video.sampling.sample_times`.
+        short_video: what to do where the video is too short, see `sora_keras.video.sampling.fit_times`.
+        rng: source of the randomness of `"random_window"`.
+
+    Returns:
+        A clip of exactly `clip_spec.shape`; its times are the wanted ones, in seconds since the video's first frame.
+
+    Raises:
+        VideoError: if the file cannot be read as a video, or is too short and `short_video="error"`.
+
+    Example:
+        >>> read_clip("walk.mp4", ClipSpec(16, 112, 112)).frames.shape  # doctest: +SKIP
+        (16, 112, 112, 3)
+    """
+    with open_video(path) as stream:
+        duration_seconds = find_duration(path, stream)
+        _refuse_if_short(path, duration_seconds, clip_spec, short_video)
+        times = sample_times(duration_seconds, clip_spec, sampling, short_video, rng)
+        wanted, positions = np.unique(times, return_inverse=True)
+        frames = np.stack(list(_scaled_frames(path, stream, wanted, duration_seconds, clip_spec)))
+    return Clip(frames[positions], times)
+
+
+def read_windows(
+    path: str | os.PathLike[str],
+    clip_spec: ClipSpec,
+    seconds_between_windows: float | None = None,
+    short_video: ShortVideo = "repeat_last",
+) -> Iterator[Clip]:
+    """Read every window of a video file in one pass, keeping no more frames than the windows under way need.
+
+    Args:
+        path: the video file.
+        clip_spec: one window's shape `(T, H, W, 3)` and rate; without a rate there is one window, the whole video.
+        seconds_between_windows: from one window's start to the next one's; `None` lays them end to end.
+        short_video: what to do where the video is shorter than a window.
+
+    Yields:
+        Clips of `clip_spec.shape` in order of time; the last one ends where the video ends.
+
+    Raises:
+        VideoError: if the file cannot be read as a video, or is too short and `short_video="error"`.
+
+    Example:
+        >>> windows = read_windows("walk.mp4", ClipSpec(16, 112, 112, frames_per_second=8.0))  # doctest: +SKIP
+    """
+    with open_video(path) as stream:
+        duration_seconds = find_duration(path, stream)
+        _refuse_if_short(path, duration_seconds, clip_spec, short_video)
+        if clip_spec.frames_per_second is None:
+            windows = sample_times(duration_seconds, clip_spec)[np.newaxis]
+        else:
+            windows = all_window_times(
+                duration_seconds, clip_spec.num_frames, clip_spec.frames_per_second, seconds_between_windows
+            )
+            windows = fit_times(windows, duration_seconds, short_video)
+        wanted = np.unique(windows)
+        frames = zip(wanted.tolist(), _scaled_frames(path, stream, wanted, duration_seconds, clip_spec), strict=True)
+        recent: dict[float, np.ndarray] = {}
+        for window in windows:
+            recent = {seconds: frame for seconds, frame in recent.items() if seconds >= window.min()}
+            while window.max() not in recent:
+                seconds, frame = next(frames)
+                recent[seconds] = frame
+            yield Clip(np.stack([recent[seconds] for seconds in window.tolist()]), window)
+
+
+def stream_frames(
+    path: str | os.PathLike[str], height: int | None = None, width: int | None = None
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Read every frame of a video file in display order, one at a time.
+
+    Args:
+        path: the video file.
+        height: rows H of the frames; `None` keeps the video's.
+        width: columns W of the frames; `None` keeps the video's.
+
+    Yields:
+        Seconds since the video's first frame, and the frame shown from then on, `uint8 (H, W, 3)` RGB.
+
+    Raises:
+        VideoError: if the file cannot be read as a video, or no frame of it can be decoded.
+
+    Example:
+        >>> for seconds, frame in stream_frames("walk.mp4", height=240, width=320):  # doctest: +SKIP
+        ...     print(f"{seconds:.2f} s: mean {frame.mean():.0f}")
+    """
+    reformatter = VideoReformatter()
+    seconds = None
+    with open_video(path) as stream:
+        for seconds, frame in timed_frames(os.fsdecode(path), stream):
+            yield seconds, _to_rgb(frame, reformatter, height, width)
+    if seconds is None:
+        raise VideoError(path, "no frame of it can be decoded; replace the file or leave it out")
+
+
+def _scaled_frames(
+    path: str | os.PathLike[str],
+    stream: Any,
+    seconds: np.ndarray,
+    duration_seconds: float,
+    clip_spec: ClipSpec,
+) -> Iterator[np.ndarray]:
+    reformatter = VideoReformatter()
+    for frame in displayed_frames(os.fsdecode(path), stream, seconds.tolist(), duration_seconds):
+        yield _to_rgb(frame, reformatter, clip_spec.height, clip_spec.width)
+
+
+def _to_rgb(frame: Any, reformatter: VideoReformatter, height: int | None, width: int | None) -> np.ndarray:
+    """The frame as displayed, `uint8 (H, W, 3)`."""
+    quarter_turns = round(frame.rotation / 90)
+    if quarter_turns % 2:
+        height, width = width, height
+    scaled = reformatter.reformat(frame, width, height, "rgb24", interpolation="BILINEAR", threads=1)
+    return np.ascontiguousarray(np.rot90(scaled.to_ndarray(), quarter_turns))
+
+
+def _refuse_if_short(
+    path: str | os.PathLike[str], duration_seconds: float, clip_spec: ClipSpec, short_video: ShortVideo
+) -> None:
+    if short_video != "error" or clip_spec.frames_per_second is None:
+        return
+    window_seconds = clip_spec.num_frames / clip_spec.frames_per_second
+    half_frame_seconds = 0.5 / clip_spec.frames_per_second
+    if window_seconds - half_frame_seconds > duration_seconds:
+        raise VideoError(
+            path,
+            f"it lasts {duration_seconds:.3f} s, but {clip_spec.num_frames} frames at {clip_spec.frames_per_second:g} "
+            f"frames per second take {window_seconds:.3f} s; take fewer frames, more frames per second, or "
+            f'short_video="repeat_last" or "loop"',
+        )
