@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sora-keras",
         description="Train, judge, export and use video classifiers.",
-        epilog="Example: sora-keras train videos --to saved_models/videos && sora-keras predict saved_models/videos a.mp4",
+        epilog="Example: sora-keras train videos --to saved_models/videos; sora-keras predict saved_models/videos a.mp4",
     )
     actions = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_train(actions)

@@ -46,5 +46,6 @@ def evaluate_on_directory(
         rows, model.clip_spec, class_names=model.class_names, batch_size=8, shuffle=False, sampling=sampling
     )
     evaluation = evaluate_classifier(model, dataset)
-    save_report(evaluation.metrics, to, mistakes=evaluation.mistakes, title=f"{Path(model_path).name} on {Path(directory).name}")
+    title = f"{Path(model_path).name} on {Path(directory).name}"
+    save_report(evaluation.metrics, to, mistakes=evaluation.mistakes, title=title)
     return evaluation

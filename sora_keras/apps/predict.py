@@ -36,9 +36,7 @@ class Prediction:
         return next(iter(self.probabilities), None)
 
 
-def predict_videos(
-    model_path: str | os.PathLike[str], paths: Sequence[str | os.PathLike[str]]
-) -> Iterator[Prediction]:
+def predict_videos(model_path: str | os.PathLike[str], paths: Sequence[str | os.PathLike[str]]) -> Iterator[Prediction]:
     """Name the class of each video.
 
     Args:

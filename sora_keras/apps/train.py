@@ -80,8 +80,9 @@ def train_on_directory(
     )
     model.save_to_preset(to)
     test = dataset(test_rows, shuffle=False, **windows)
-    evaluation = evaluate_classifier(model, test, groups=[row.group for row in test.rows])
-    save_report(evaluation.metrics, Path(to) / "report", history.history, evaluation.mistakes, f"{Path(to).name} on test")
+    evaluation = evaluate_classifier(model, test)
+    title = f"{Path(to).name} on its test videos"
+    save_report(evaluation.metrics, Path(to) / "report", history.history, evaluation.mistakes, title)
     export(model, to)
     return evaluation
 

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-VIDEO_EXTENSIONS = frozenset(
-    ".264 .3gp .avi .flv .gif .h264 .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
-)
+VIDEO_EXTENSIONS = (
+    ".264", ".3gp", ".avi", ".flv", ".gif", ".h264", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
+    ".ogv", ".ts", ".webm", ".wmv",
+)  # fmt: skip
 SPLIT_ATTEMPTS = 20
 
 
@@ -218,7 +219,7 @@ def _list_videos(directory: Path, class_names: Sequence[str] | None) -> list[Pat
         files = [file for file in files if file.relative_to(directory).parts[0] in class_names]
     if not files:
         raise ValueError(
-            f"{directory} holds no videos (files ending in {', '.join(sorted(VIDEO_EXTENSIONS))}); expected one "
+            f"{directory} holds no videos (files ending in {', '.join(VIDEO_EXTENSIONS)}); expected one "
             "sub-folder a class with videos in it."
         )
     return files
@@ -232,8 +233,8 @@ def _group_function(directory: Path, groups: str | Callable[[str], str] | None) 
     manifests = [path for path in _manifests(directory) if groups in _columns(path)]
     if len(manifests) != 1:
         raise ValueError(
-            f"`groups={groups!r}` names a column, so exactly one CSV file in {directory} must have the columns path and "
-            f"{groups}; found {[path.name for path in manifests]}."
+            f"`groups={groups!r}` names a column, so exactly one CSV file in {directory} must have the columns path "
+            f"and {groups}; found {[path.name for path in manifests]}."
         )
     with open(manifests[0], newline="", encoding="utf-8-sig") as file:
         group_of = {str(directory / line["path"]): line[groups] for line in csv.DictReader(file)}

@@ -162,7 +162,9 @@ def video_dataset_from_manifest(
     return dataset
 
 
-def _decode(elements: Any, clip_spec: ClipSpec, sampling: str, short_video: str, seed: int | None, faults: Faults) -> Any:
+def _decode(
+    elements: Any, clip_spec: ClipSpec, sampling: str, short_video: str, seed: int | None, faults: Faults
+) -> Any:
     """Paths and labels to frames `uint8 (T, H, W, 3)` and labels, without what cannot be read."""
 
     def read(path: bytes, clip_seed: np.int64) -> tuple[np.ndarray, bool]:
@@ -230,6 +232,6 @@ def _labels(rows: Sequence[Row], label_mode: str | None, class_names: Sequence[s
 def _check_classes(directory: str | os.PathLike[str], class_names: Sequence[str]) -> None:
     if len(class_names) < 2:
         raise ValueError(
-            f"{os.fspath(directory)} has videos of one class only, {list(class_names)}; a classifier needs at least two: "
-            "put each class's videos into a sub-folder of its own."
+            f"{os.fspath(directory)} has videos of one class only, {list(class_names)}; a classifier needs at least "
+            "two: put each class's videos into a sub-folder of its own."
         )

@@ -51,9 +51,10 @@ def evaluate_classifier(
     Args:
         model: Keras model, frames `(B, T, H, W, 3)` -> `(B, K)`.
         dataset: batches of frames `uint8 (B, T, H, W, 3)` and labels, whole numbers `(B,)` or one-hot `(B, K)`. Its
-            `file_paths`, if it has them, name the mistakes: one for each clip, in the dataset's order.
+            `file_paths`, less the files in its `faults`, name the mistakes, in the dataset's order.
         class_names: K names; by default those of the model, else of the dataset, else numbers.
-        groups: the source of each clip, in the dataset's order; see `classification_metrics`.
+        groups: the source of each clip, in the dataset's order; by default those of its rows, where clips share them;
+            see `classification_metrics`.
         num_mistakes: how many mistakes to keep, those with the highest probability of a wrong class.
         from_logits: whether the model returns logits; `False` if it returns probabilities.
 
@@ -82,8 +83,11 @@ def evaluate_classifier(
         raise ValueError("The dataset must hold at least 1 clip, received 0. Check its files, filters and splits.")
     all_labels, all_probabilities = np.concatenate(labels), np.concatenate(probabilities)
     names = names or [str(index) for index in range(all_probabilities.shape[1])]
+    rows = _rows_read(dataset, num_clips)
+    if groups is None and len({row.group for row in rows}) < len(rows):
+        groups = [row.group for row in rows]
     metrics = classification_metrics(all_labels, all_probabilities, names, groups=groups)
-    mistakes = _mistakes(worst, all_labels, names, _file_paths(dataset, num_clips))
+    mistakes = _mistakes(worst, all_labels, names, [row.path for row in rows])
     return Evaluation(metrics, all_labels, all_probabilities, mistakes)
 
 
@@ -181,12 +185,15 @@ def _known_class_names(model: Any, dataset: Any, class_names: Sequence[str] | No
     return list(of_model or of_dataset or []) or None
 
 
-def _file_paths(dataset: Any, num_clips: int) -> list[str] | None:
-    paths = getattr(dataset, "file_paths", None)
-    if paths is not None and len(paths) != num_clips:
+def _rows_read(dataset: Any, num_clips: int) -> list[Any]:
+    """The rows of the dataset that yielded a clip, in order; none where that is not known."""
+    faults = getattr(dataset, "faults", ())
+    rows = [row for row in getattr(dataset, "rows", ()) if row.path not in faults]
+    if rows and len(rows) != num_clips:
         warnings.warn(
-            f"The dataset has {len(paths)} file_paths but yielded {num_clips} clips, so mistakes stay without names.",
+            f"The dataset has {len(rows)} readable rows but yielded {num_clips} clips, so mistakes stay without names "
+            "and clips count as independent.",
             stacklevel=3,
         )
-        return None
-    return None if paths is None else [str(path) for path in paths]
+        return []
+    return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -26,7 +27,7 @@ CAPTION_WIDTH_PIXELS = 1000
 CAPTION_HEIGHT_PIXELS = 34
 
 
-def plot_learning_curves(history: Mapping[str, Sequence[float]], path: str | Path) -> None:
+def plot_learning_curves(history: Mapping[str, Sequence[float]], path: str | os.PathLike[str]) -> None:
     """Draws loss and accuracy by epoch, the learning rate behind the loss, and marks the epoch of the lowest loss.
 
     Args:
@@ -80,7 +81,7 @@ def _draw_learning_rate(axes: Axes, rates: Sequence[float]) -> None:
     right.tick_params(colors="tab:green", labelsize=8, which="both")
 
 
-def plot_confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], path: str | Path) -> None:
+def plot_confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], path: str | os.PathLike[str]) -> None:
     """Draws a confusion matrix: colors are shares of the true class, and up to 20 classes the cells show counts.
 
     The colors grow with the root of the share, so that rare confusions show. Over 150 classes go without their names.
@@ -137,7 +138,7 @@ def _write_counts(axes: Axes, matrix: np.ndarray, shares: np.ndarray) -> None:
         axes.text(column, row, matrix[row, column], ha="center", va="center", color=color, fontsize=font_size)
 
 
-def plot_mistakes(mistakes: Sequence[Mistake], path: str | Path) -> None:
+def plot_mistakes(mistakes: Sequence[Mistake], path: str | os.PathLike[str]) -> None:
     """Draws a contact sheet: a row for each mistake, up to 6 of its frames under what it is and what it was taken for.
 
     Args:
@@ -191,5 +192,5 @@ def _figure(width_inches: float, height_inches: float, layout: Literal["constrai
     return figure
 
 
-def _save(figure: Figure, path: str | Path) -> None:
+def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
     figure.savefig(path, format="png", bbox_inches="tight", pad_inches=0.1)

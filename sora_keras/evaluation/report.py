@@ -21,7 +21,7 @@ FEW_GROUPS = 20
 
 def save_report(
     metrics: dict[str, Any],
-    directory: str | Path,
+    directory: str | os.PathLike[str],
     history: Mapping[str, Sequence[float]] | None = None,
     mistakes: Sequence[Mistake] | None = None,
     title: str = "Evaluation",

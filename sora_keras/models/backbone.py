@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Any
 
 import keras
@@ -72,9 +72,9 @@ class SoraBackbone(keras.Model):
         for index, units in enumerate(lstm_units):
             if dropout:
                 sequence = layers.Dropout(dropout, name=f"dropout_{index}")(sequence)
-            sequence = layers.LSTM(
-                units, return_sequences=True, kernel_regularizer=_penalty(l2), name=f"lstm_{index}"
-            )(sequence)
+            sequence = layers.LSTM(units, return_sequences=True, kernel_regularizer=_penalty(l2), name=f"lstm_{index}")(
+                sequence
+            )
         average = layers.GlobalAveragePooling1D(name="average_frame")(frame_features)
         embedding = layers.Concatenate(name="embedding")([sequence[:, -1], average])
         outputs = {"frame_features": frame_features, "sequence_features": sequence, "embedding": embedding}
@@ -102,7 +102,7 @@ class SoraBackbone(keras.Model):
         }
 
     @classmethod
-    def from_preset(cls, name_or_path: str | Path, clip_spec: ClipSpec | None = None) -> SoraBackbone:
+    def from_preset(cls, name_or_path: str | os.PathLike[str], clip_spec: ClipSpec | None = None) -> SoraBackbone:
         """Build the preset of that name, or load the backbone that `save_to_preset` wrote to that folder.
 
         Args:
@@ -122,13 +122,17 @@ class SoraBackbone(keras.Model):
             return cls(clip_spec or ClipSpec(), **BACKBONES[str(name_or_path)]())
         return load_preset(name_or_path, cls)
 
-    def save_to_preset(self, path: str | Path) -> None:
+    def save_to_preset(self, path: str | os.PathLike[str]) -> None:
         """Write this backbone, weights and all, to a folder that `from_preset` reads."""
         save_preset(self, path)
 
 
 def _frame_features(
-    frames: keras.KerasTensor, filters: tuple[int, ...], motion: str | None, l2: float, frame_encoder: keras.Model | None
+    frames: keras.KerasTensor,
+    filters: tuple[int, ...],
+    motion: str | None,
+    l2: float,
+    frame_encoder: keras.Model | None,
 ) -> keras.KerasTensor:
     """Frames `uint8 (B, T, H, W, 3)` to features `(B, T, D)`."""
     scaled = layers.Rescaling(1 / 127.5, offset=-1, name="scale")(frames)
@@ -185,6 +189,6 @@ def _check_arguments(
         )
     if frame_encoder is not None and len(frame_encoder.output_shape) != 2:
         raise ValueError(
-            f"`frame_encoder` must map one frame to one vector, output shape (B, D), received {frame_encoder.output_shape}: "
-            'end it with a pooling layer (`pooling="avg"` in keras.applications).'
+            f"`frame_encoder` must map one frame to one vector, output shape (B, D), received "
+            f'{frame_encoder.output_shape}: end it with a pooling layer (`pooling="avg"` in keras.applications).'
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -84,7 +84,7 @@ class SoraClassifier(keras.Model):
     @classmethod
     def from_preset(
         cls,
-        name_or_path: str | Path,
+        name_or_path: str | os.PathLike[str],
         class_names: Sequence[str] | None = None,
         clip_spec: ClipSpec | None = None,
         **kwargs: Any,
@@ -112,7 +112,7 @@ class SoraClassifier(keras.Model):
             raise ValueError(f"The preset {name_or_path!r} is a backbone without a head: give `class_names`.")
         return cls(SoraBackbone.from_preset(name_or_path, clip_spec), class_names, **kwargs)
 
-    def save_to_preset(self, path: str | Path) -> None:
+    def save_to_preset(self, path: str | os.PathLike[str]) -> None:
         """Write this classifier, weights and all, to a folder that `from_preset` reads."""
         save_preset(self, path)
 

@@ -13,7 +13,7 @@ FIRE_CHANNELS = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192),
 POOL_BEFORE_FIRE = (0, 2, 4)
 
 
-def SqueezeNet(height: int, width: int, weights: str | os.PathLike[str] | None = None) -> keras.Model:  # noqa: N802
+def SqueezeNet(height: int, width: int, weights: str | os.PathLike[str] | None = None) -> keras.Model:
     """Build SqueezeNet 1.1 without its classification layer, averaged over space, as a `frame_encoder`.
 
     Args:
@@ -47,7 +47,7 @@ def SqueezeNet(height: int, width: int, weights: str | os.PathLike[str] | None =
     model = keras.Model(image, layers.GlobalAveragePooling2D(name="average")(x), name="squeezenet")
     if weights is not None:
         if not Path(weights).is_file():
-            raise FileNotFoundError(f"There are no SqueezeNet weights at {os.fspath(weights)}: give the path of the file.")
+            raise FileNotFoundError(f"There are no SqueezeNet weights at {os.fspath(weights)}: give their file's path.")
         model.load_weights(weights)
     return model
 

@@ -84,4 +84,5 @@ def versions_in(path: str | os.PathLike[str]) -> list[int]:
     base = Path(path)
     if not base.is_dir():
         return []
-    return sorted(int(entry.name) for entry in base.iterdir() if entry.is_dir() and entry.name.isascii() and entry.name.isdigit())
+    names = [entry.name for entry in base.iterdir() if entry.is_dir()]
+    return sorted(int(name) for name in names if name.isascii() and name.isdigit())

@@ -113,6 +113,6 @@ def _refuse_unservable(graph: Any) -> None:
     operations = {node.op for node in nodes.node} | {node.op for f in nodes.library.function for node in f.node_def}
     if refused := sorted(name for name in operations if name.startswith(REFUSED_OPERATIONS)):
         raise ValueError(
-            f"The model holds operations that a server cannot run: {refused}. Python functions must go, and LSTM layers "
-            "traced beside a GPU need `use_cudnn=False`, or an export with CUDA_VISIBLE_DEVICES=-1."
+            f"The model holds operations that a server cannot run: {refused}. Python functions must go, and LSTM "
+            "layers traced beside a GPU need `use_cudnn=False`, or an export with CUDA_VISIBLE_DEVICES=-1."
         )

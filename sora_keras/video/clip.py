@@ -91,6 +91,7 @@ class Clip:
         times = np.asarray(self.times, dtype=np.float64)
         if times.shape != (len(self.frames),):
             raise ValueError(
-                f"Clip.times must hold one time for each of the {len(self.frames)} frames, received shape {times.shape}."
+                f"Clip.times must hold one time for each of the {len(self.frames)} frames, received shape "
+                f"{times.shape}."
             )
         object.__setattr__(self, "times", times)

@@ -96,8 +96,8 @@ def _check_end(path: str, end_seconds: float, wanted: float, duration_seconds: f
     if wanted > end_seconds + max(0.5, 0.1 * duration_seconds):
         raise VideoError(
             path,
-            f"its frames end at {end_seconds:.2f} s, but the one at {wanted:.2f} s of {duration_seconds:.2f} s is wanted; "
-            f"the file is cut off, copy it again or leave it out",
+            f"its frames end at {end_seconds:.2f} s, but the one at {wanted:.2f} s of {duration_seconds:.2f} s is "
+            f"wanted; the file is cut off, copy it again or leave it out",
         )
 
 
@@ -152,8 +152,8 @@ def _marked_packets(stream: Any, wanted_seconds: Sequence[float] | None) -> Iter
 
 def _are_displayed(timestamps: Sequence[int | None], wanted: Sequence[int]) -> list[bool]:
     """Whether a wanted time lies between each timestamp and the next one in order of display."""
-    in_order = sorted(timestamp for timestamp in timestamps if timestamp is not None)
-    following: dict[int | None, float] = dict(itertools.pairwise([*in_order, math.inf]))  # type: ignore[arg-type]
+    in_order: list[float] = sorted(timestamp for timestamp in timestamps if timestamp is not None)
+    following = dict(itertools.pairwise([*in_order, math.inf]))
     return [
         timestamp is None or bisect_left(wanted, timestamp) < bisect_left(wanted, following[timestamp])
         for timestamp in timestamps
@@ -187,9 +187,10 @@ def _frames_from(
     if keyframe_seconds == 0:
         return timed_frames(path, stream, wanted_seconds)
     for seconds_back in _SECONDS_STEPPED_BACK:
-        if seconds_back >= keyframe_seconds:
-            break
-        stream.container.seek(_to_timestamp(stream, keyframe_seconds - seconds_back), stream=stream)
+        try:
+            stream.container.seek(_to_timestamp(stream, keyframe_seconds - seconds_back), stream=stream)
+        except av.FFmpegError:
+            break  # There is no keyframe as early as this.
         # Before the keyframe there may be pictures that refer to the part jumped over.
         frames = itertools.dropwhile(lambda timed: not timed[1].key_frame, timed_frames(path, stream, wanted_seconds))
         first = next(frames, None)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import VideoReformatter
 
 from sora_keras.video.clip import Clip, ClipSpec
@@ -141,11 +142,24 @@ def _scaled_frames(
 
 def _to_rgb(frame: Any, reformatter: VideoReformatter, height: int | None, width: int | None) -> np.ndarray:
     """The frame as displayed, `uint8 (H, W, 3)`."""
-    quarter_turns = round(frame.rotation / 90)
-    if quarter_turns % 2:
+    is_transposed, flipped_axes = _orientation(frame)
+    if is_transposed:
         height, width = width, height
-    scaled = reformatter.reformat(frame, width, height, "rgb24", interpolation="BILINEAR", threads=1)
-    return np.ascontiguousarray(np.rot90(scaled.to_ndarray(), quarter_turns))
+    pixels = reformatter.reformat(frame, width, height, "rgb24", interpolation="BILINEAR", threads=1).to_ndarray()
+    if is_transposed:
+        pixels = pixels.swapaxes(0, 1)
+    return np.ascontiguousarray(np.flip(pixels, flipped_axes))
+
+
+def _orientation(frame: Any) -> tuple[bool, tuple[int, ...]]:
+    """Whether rows and columns change places for display, and which axes are flipped after that."""
+    display_matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    if display_matrix is None:
+        return False, ()
+    x_to_x, x_to_y, _, y_to_x, y_to_y = np.frombuffer(display_matrix, np.int32)[:5].tolist()
+    is_transposed = abs(x_to_y) > abs(x_to_x)
+    to_rows, to_columns = (x_to_y, y_to_x) if is_transposed else (y_to_y, x_to_x)
+    return is_transposed, tuple(axis for axis, direction in enumerate((to_rows, to_columns)) if direction < 0)
 
 
 def _refuse_if_short(

@@ -173,8 +173,8 @@ def sample_times(
     """Choose the times of one clip by the names of the policies.
 
     Where `clip_spec.frames_per_second` is `None` the clip covers the whole video: `"uniform"` and `"center_window"`
-    take the centers of T equal segments, `"random_window"` takes a random time of each segment. Where it is a number that
-    rate always holds: `"uniform"` and `"center_window"` take the window in the middle of the video.
+    take the centers of T equal segments, `"random_window"` takes a random time of each segment. Where it is a number,
+    that rate always holds: `"uniform"` and `"center_window"` take the window in the middle of the video.
 
     Args:
         duration_seconds: length of the video.

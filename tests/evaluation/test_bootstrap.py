@@ -39,7 +39,7 @@ def test_resampled_scores_are_those_of_the_resampled_clips():
     scores = scores_of_counts(resample_groups(counts, seed=5))
     draws = np.random.default_rng(5).multinomial(3, np.full(3, 1 / 3), size=bootstrap.NUM_RESAMPLES)
     for index in range(40):
-        clips = np.concatenate([np.flatnonzero(GROUPS == g) for g in range(3) for _ in range(draws[index, g])])
+        clips = np.concatenate([np.flatnonzero(g == GROUPS) for g in range(3) for _ in range(draws[index, g])])
         labels, predictions = LABELS[clips], PREDICTIONS[clips]
         assert scores["accuracy"][index] == pytest.approx(accuracy_score(labels, predictions))
         assert scores["macro_f1"][index] == pytest.approx(f1_score(labels, predictions, average="macro"))
@@ -50,11 +50,11 @@ def test_resamples_are_as_spread_as_drawing_one_by_one():
     accuracies = scores_of_counts(resample_groups(counts, seed=1))["accuracy"]
     generator = np.random.default_rng(2)
     one_by_one = []
-    for _ in range(4000):
-        clips = np.concatenate([np.flatnonzero(GROUPS == group) for group in generator.integers(0, 3, size=3)])
-        one_by_one.append(accuracy_score(LABELS[clips], PREDICTIONS[clips]))
-    assert np.mean(accuracies) == pytest.approx(np.mean(one_by_one), abs=0.02)
-    assert np.std(accuracies) == pytest.approx(np.std(one_by_one), abs=0.02)
+    for _ in range(1500):
+        clips = np.concatenate([np.flatnonzero(group == GROUPS) for group in generator.integers(0, 3, size=3)])
+        one_by_one.append(np.mean(LABELS[clips] == PREDICTIONS[clips]))
+    assert np.mean(accuracies) == pytest.approx(np.mean(one_by_one), abs=0.03)
+    assert np.std(accuracies) == pytest.approx(np.std(one_by_one), abs=0.03)
 
 
 def test_many_groups_are_drawn_in_chunks():

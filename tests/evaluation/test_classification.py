@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from sora_keras.data import Row
 from sora_keras.evaluation import classification_metrics, evaluate_classifier
 
 NAMES = ["dark", "gray", "bright"]
@@ -50,6 +51,10 @@ class Named:
         return iter(self.dataset)
 
 
+def rows_of(paths, groups=None):
+    return [Row(path, "gray", group) for path, group in zip(paths, groups or paths, strict=True)]
+
+
 def test_evaluation_agrees_with_keras_predict(model):
     evaluation = evaluate_classifier(model, dataset_of(), NAMES)
     expected = keras.ops.convert_to_numpy(keras.ops.softmax(model.predict(FRAMES, verbose=0)))
@@ -61,7 +66,7 @@ def test_evaluation_agrees_with_keras_predict(model):
 
 def test_mistakes_are_the_most_confident_ones(model):
     paths = [f"videos/{index}.mp4" for index in range(7)]
-    evaluation = evaluate_classifier(model, Named(dataset_of(), file_paths=paths), NAMES)
+    evaluation = evaluate_classifier(model, Named(dataset_of(), rows=rows_of(paths)), NAMES)
     assert [mistake.path for mistake in evaluation.mistakes] == [paths[index] for index in WRONG]
     worst = evaluation.mistakes[0]
     assert (worst.true_name, worst.predicted_name) == ("gray", "bright")
@@ -110,9 +115,23 @@ def test_groups_reach_the_metrics(model):
     assert metrics["num_groups"] == 4
 
 
-def test_file_paths_that_do_not_fit_are_not_trusted(model):
-    with pytest.warns(UserWarning, match=r"5 file_paths but yielded 7 clips"):
-        evaluation = evaluate_classifier(model, Named(dataset_of(), file_paths=["a.mp4"] * 5), NAMES)
+def test_groups_of_the_rows_count_where_clips_share_them(model):
+    rows = rows_of([f"{index}.mp4" for index in range(7)], groups="aabbccd")
+    assert evaluate_classifier(model, Named(dataset_of(), rows=rows), NAMES).metrics["num_groups"] == 4
+    alone = rows_of([f"{index}.mp4" for index in range(7)], groups="abcdefg")
+    assert evaluate_classifier(model, Named(dataset_of(), rows=alone), NAMES).metrics["num_groups"] is None
+
+
+def test_skipped_files_do_not_shift_the_names(model):
+    rows = rows_of(["broken.mp4"] + [f"{index}.mp4" for index in range(7)], groups="zaabbccd")
+    evaluation = evaluate_classifier(model, Named(dataset_of(), rows=rows, faults={"broken.mp4"}), NAMES)
+    assert [mistake.path for mistake in evaluation.mistakes] == [f"{index}.mp4" for index in WRONG]
+    assert evaluation.metrics["num_groups"] == 4
+
+
+def test_rows_that_do_not_fit_are_not_trusted(model):
+    with pytest.warns(UserWarning, match=r"5 readable rows but yielded 7 clips"):
+        evaluation = evaluate_classifier(model, Named(dataset_of(), rows=rows_of(["a.mp4"] * 5)), NAMES)
     assert {mistake.path for mistake in evaluation.mistakes} == {None}
 
 

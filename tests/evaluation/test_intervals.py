@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 
 from sora_keras.evaluation.intervals import f1_interval, percentile_interval, wilson_interval
 
@@ -35,6 +35,12 @@ def test_wilson_interval_refuses_impossible_counts(successes):
 def test_wilson_interval_refuses_percentages():
     with pytest.raises(ValueError, match=r"like 0\.95, received 95"):
         wilson_interval(3, 11, confidence=95)
+
+
+@pytest.mark.parametrize("proportion", [0.1, 0.5, 0.97])
+def test_wilson_interval_holds_the_truth_about_as_often_as_it_claims(proportion):
+    holds = [low <= proportion <= high for low, high in (wilson_interval(successes, 60) for successes in range(61))]
+    assert binom(60, proportion).pmf(range(61))[holds].sum() == pytest.approx(0.95, abs=0.03)
 
 
 def test_f1_interval_is_wilson_of_the_overlap():

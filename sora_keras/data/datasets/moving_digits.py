@@ -112,7 +112,8 @@ def _write_videos(
     def write(index: int) -> tuple[str, ...]:
         rng = np.random.default_rng([seed, index])
         motion, source = MOTIONS[index % len(MOTIONS)], int(rng.integers(len(images)))
-        first, last = int(rng.integers(0, num_frames // 6 + 1)), num_frames - 1 - int(rng.integers(0, num_frames // 6 + 1))
+        rests = rng.integers(0, num_frames // 6 + 1, 2)
+        first, last = int(rests[0]), num_frames - 1 - int(rests[1])
         frames = render(images[source], motion, num_frames, size, (first, last), rng)
         path = f"{motion}/{index:05d}.mp4"
         write_video(directory / path, frames, frames_per_second)
