@@ -18,10 +18,10 @@ ERROR_EXIT_CODE = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; an error becomes one line and exit code 2."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     options = _parser().parse_args(arguments)
     action: Callable[[argparse.Namespace], int] = options.action
     try:
+        _import_tensorflow_quietly()
         return action(options)
     except (ValueError, OSError) as error:
         message = " ".join(str(error).split())
@@ -32,11 +32,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _import_tensorflow_quietly() -> None:
+    """Keep from users what TensorFlow's C++ says before it reads any setting; TF_CPP_MIN_LOG_LEVEL=0 shows it."""
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") != "3" or "tensorflow" in sys.modules:
+        return
+    error_output = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        import tensorflow  # noqa: F401
+    finally:
+        os.dup2(error_output, 2)
+        os.close(error_output)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sora-keras",
         description="Train, judge, export and use video classifiers.",
-        epilog="Example: sora-keras train videos --to saved_models/videos; sora-keras predict saved_models/videos a.mp4",
+        epilog="Example: sora-keras train clips --to saved_models/clips; sora-keras predict saved_models/clips a.mp4",
     )
     actions = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_train(actions)

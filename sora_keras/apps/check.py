@@ -32,11 +32,13 @@ def check_videos(directory: str | os.PathLike[str]) -> tuple[int, list[Fault]]:
         >>> num_videos, faults = check_videos("videos")
     """
     paths = [row.path for row in rows_from_directory(directory, labels=None)]
+    console = Console(stderr=True)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        faults = track(
-            pool.map(_fault, paths), "Checking videos", len(paths), console=Console(stderr=True), transient=True
+        found = pool.map(_fault, paths)
+        found = track(
+            found, "Checking videos", len(paths), console=console, transient=True, disable=not console.is_terminal
         )
-        return len(paths), [fault for fault in faults if fault is not None]
+        return len(paths), [fault for fault in found if fault is not None]
 
 
 def _fault(path: str) -> Fault | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from sora_keras.data import split_rows, video_dataset_from_manifest
-from sora_keras.data.manifest import Row, class_names_of, find_group_column, rows_from_directory
+from sora_keras.data.manifest import Row, check_classes, class_names_of, find_group_column, rows_from_directory
 from sora_keras.evaluation import Evaluation, evaluate_classifier, save_report
 from sora_keras.models import SoraClassifier
 from sora_keras.serving import export
@@ -50,21 +52,26 @@ def train_on_directory(
         seed: the same seed makes the same splits, order and first weights.
 
     Returns:
-        The evaluation on the test videos, as saved in `to/report`.
+        The evaluation on the test videos, as saved in `to/report`; the videos left out are named on the error output.
 
     Raises:
-        ValueError: if the folder does not hold enough readable videos of at least two classes.
+        ValueError: if a number is out of its range, or the folder does not hold enough readable videos of at least two
+            classes.
+        OSError: if `to` cannot be written.
 
     Example:
         >>> train_on_directory("videos", to="saved_models/videos").metrics["accuracy"]
     """
+    _check_numbers(epochs, learning_rate, seed)
     keras.utils.set_random_seed(seed)
     clip_spec = clip_spec or ClipSpec()
     rows = rows_from_directory(directory, groups=groups or find_group_column(directory))
     class_names = class_names_of(rows)
+    check_classes(directory, class_names)
     model = SoraClassifier.from_preset(preset, class_names, clip_spec, learning_rate=learning_rate)
     others, test_rows = split_rows(rows, test_split, seed)
     train_rows, validation_rows = split_rows(others, validation_split, seed)
+    _make_folder(Path(to))
     cache = len(rows) * _bytes_per_clip(clip_spec) <= CACHED_BYTES_AT_MOST
 
     def dataset(part: list[Row], **options: Any) -> Any:
@@ -75,16 +82,41 @@ def train_on_directory(
     windows = {} if clip_spec.frames_per_second is None else {"sampling": "center_window"}
     train = dataset(train_rows, **windows)
     validation = dataset(validation_rows, shuffle=False, **windows)
+    test = dataset(test_rows, shuffle=False, **windows)
     history = model.fit(
-        train, validation_data=validation, epochs=epochs, callbacks=training_callbacks(Path(to) / "training")
+        train,
+        validation_data=validation,
+        epochs=epochs,
+        callbacks=training_callbacks(Path(to) / "training"),
+        shuffle=False,  # the dataset shuffles itself
+        verbose="auto" if sys.stdout.isatty() else 2,
     )
     model.save_to_preset(to)
-    test = dataset(test_rows, shuffle=False, **windows)
     evaluation = evaluate_classifier(model, test)
+    for fault in (*train.faults, *validation.faults, *test.faults):
+        print(f"left out {fault}", file=sys.stderr)
     title = f"{Path(to).name} on its test videos"
     save_report(evaluation.metrics, Path(to) / "report", history.history, evaluation.mistakes, title)
     export(model, to)
     return evaluation
+
+
+def _check_numbers(epochs: int, learning_rate: float, seed: int) -> None:
+    if epochs < 1:
+        raise ValueError(f"`epochs` must be at least 1, received {epochs!r}.")
+    if not 0 < learning_rate < float("inf"):
+        raise ValueError(f"`learning_rate` must be a positive number, received {learning_rate!r}.")
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"`seed` must be from 0 to {2**32 - 1}, received {seed!r}.")
+
+
+def _make_folder(folder: Path) -> None:
+    """Before hours of training, not after, find out whether the folder can be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise OSError(f"{folder} cannot be written ({error.strerror}): name another folder.") from error
 
 
 def _bytes_per_clip(clip_spec: ClipSpec) -> int:

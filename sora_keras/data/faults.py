@@ -21,13 +21,16 @@ class Fault:
     path: str
     reason: str
 
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
 
 class Faults:
     """The videos that a dataset skipped, each named once however many epochs met it.
 
     Example:
         >>> for fault in dataset.faults:
-        ...     print(fault.path, fault.reason)
+        ...     print(fault)
     """
 
     def __init__(self) -> None:

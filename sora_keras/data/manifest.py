@@ -57,7 +57,8 @@ def rows_from_directory(
 
     Raises:
         NotADirectoryError: if the folder is none.
-        ValueError: if it holds no videos, a wanted class holds none, or a video is missing from the CSV.
+        ValueError: if it holds no videos, a wanted class holds none, a video lies beside the classes' sub-folders, or
+            one is missing from the CSV.
 
     Example:
         >>> rows_from_directory("fights", groups="group")
@@ -66,11 +67,11 @@ def rows_from_directory(
     directory = Path(directory)
     if not directory.is_dir():
         raise NotADirectoryError(f"{directory} is not a folder; name the folder that holds one sub-folder a class.")
-    files = _list_videos(directory, class_names if labels == "inferred" else None)
+    if isinstance(labels, str) and labels != "inferred":
+        raise ValueError(f'`labels` must be "inferred", a sequence or None, received {labels!r}.')
+    files = _list_videos(directory, class_names if isinstance(labels, str) else None)
     if isinstance(labels, str):
-        if labels != "inferred":
-            raise ValueError(f'`labels` must be "inferred", a sequence or None, received {labels!r}.')
-        names = [file.relative_to(directory).parts[0] for file in files]
+        names = [_class_of(file, directory) for file in files]
     elif labels is not None and len(labels) != len(files):
         raise ValueError(f"`labels` must hold one label for each of the {len(files)} videos, received {len(labels)}.")
     else:
@@ -112,6 +113,15 @@ def class_names_of(rows: Sequence[Row]) -> list[str]:
     return sorted({row.label for row in rows if row.label is not None})
 
 
+def check_classes(directory: str | os.PathLike[str], class_names: Sequence[str]) -> None:
+    """Raise a `ValueError` that names the folder if it has fewer than two classes."""
+    if len(class_names) < 2:
+        raise ValueError(
+            f"{os.fspath(directory)} has videos of one class only, {list(class_names)}; a classifier needs at least "
+            "two: put each class's videos into a sub-folder of its own."
+        )
+
+
 def find_group_column(directory: str | os.PathLike[str]) -> str | None:
     """`"group"` if a CSV file of the folder has such a column beside its paths, else `None`."""
     return "group" if any("group" in _columns(path) for path in _manifests(Path(directory))) else None
@@ -140,9 +150,11 @@ def split_rows(rows: Sequence[Row], validation_split: float, seed: int = 0) -> t
     if share in (0, 1):
         share = Fraction(1 if share == 0 else 19, 20)
     _check_groups_per_class(rows, 2)
+    num_folds = min(share.denominator, max(Counter(row.label for row in rows).values()))
+    num_chosen = min(max(1, round(share * num_folds)), num_folds - 1)
     for attempt in range(SPLIT_ATTEMPTS):
-        folds = list(_fold_indices(rows, min(share.denominator, len(rows)), seed + attempt))
-        chosen = {index for fold in folds[: share.numerator] for index in fold}
+        folds = list(_fold_indices(rows, num_folds, seed + attempt))
+        chosen = {index for fold in folds[:num_chosen] for index in fold}
         validation = [row for index, row in enumerate(rows) if index in chosen]
         train = [row for index, row in enumerate(rows) if index not in chosen]
         if class_names_of(train) == class_names_of(validation) == class_names_of(rows) and train and validation:
@@ -166,11 +178,13 @@ def k_fold(rows: Sequence[Row], num_folds: int, seed: int = 0) -> Iterator[tuple
         Training rows and validation rows of each fold.
 
     Raises:
-        ValueError: if a class has fewer groups than there are folds.
+        ValueError: if there are fewer than two folds, or a class has fewer groups than there are folds.
 
     Example:
         >>> for train, validation in k_fold(read_manifest("fights/clips.csv"), num_folds=5): ...
     """
+    if num_folds < 2:
+        raise ValueError(f"`num_folds` must be at least 2, received {num_folds!r}.")
     _check_groups_per_class(rows, num_folds)
     for fold in _fold_indices(rows, num_folds, seed):
         chosen = set(fold)
@@ -225,6 +239,13 @@ def _list_videos(directory: Path, class_names: Sequence[str] | None) -> list[Pat
     return files
 
 
+def _class_of(file: Path, directory: Path) -> str:
+    parts = file.relative_to(directory).parts
+    if len(parts) == 1:
+        raise ValueError(f"{file} lies in no class's sub-folder: move it into one, or out of {directory}.")
+    return parts[0]
+
+
 def _group_function(directory: Path, groups: str | Callable[[str], str] | None) -> Callable[[str], str]:
     if groups is None:
         return lambda path: path
@@ -252,5 +273,5 @@ def _manifests(directory: Path) -> list[Path]:
 
 
 def _columns(path: Path) -> list[str]:
-    with open(path, newline="", encoding="utf-8-sig") as file:
+    with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
         return next(csv.reader(file), [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import rich.progress
@@ -12,8 +12,9 @@ import tensorflow as tf
 from rich.console import Console
 
 from sora_keras.data.faults import Faults
-from sora_keras.data.manifest import Row, class_names_of, rows_from_directory, split_rows
+from sora_keras.data.manifest import Row, check_classes, class_names_of, rows_from_directory, split_rows
 from sora_keras.video import ClipSpec, VideoError, read_clip
+from sora_keras.video.sampling import Sampling, ShortVideo
 
 LABEL_MODES = ("int", "categorical", "binary", None)
 
@@ -75,7 +76,7 @@ def video_dataset_from_directory(
         label_mode = None
     if label_mode is not None:
         class_names = list(class_names) if class_names is not None else class_names_of(rows)
-        _check_classes(directory, class_names)
+        check_classes(directory, class_names)
     options: dict[str, Any] = {
         "label_mode": label_mode, "class_names": class_names, "batch_size": batch_size, "seed": seed,
         "short_video": short_video, "cache": cache,
@@ -143,9 +144,11 @@ def video_dataset_from_manifest(
     rows = list(rows)
     if not rows:
         raise ValueError("`rows` must hold at least one video, received none.")
+    _check_options(batch_size, sampling, short_video)
     class_names = list(class_names) if class_names is not None else class_names_of(rows)
     faults = Faults()
-    elements = tf.data.Dataset.from_tensor_slices(([row.path for row in rows], _labels(rows, label_mode, class_names)))
+    paths = [os.fsencode(row.path) for row in rows]
+    elements = tf.data.Dataset.from_tensor_slices((paths, _labels(rows, label_mode, class_names)))
     if shuffle and not cache:
         elements = elements.shuffle(len(rows), seed=seed, reshuffle_each_iteration=True)
     clips = _decode(elements, clip_spec, sampling, short_video, seed, faults)
@@ -170,7 +173,8 @@ def _decode(
     def read(path: bytes, clip_seed: np.int64) -> tuple[np.ndarray, bool]:
         try:
             rng = np.random.default_rng(int(clip_seed))
-            return read_clip(path.decode(), clip_spec, sampling, short_video, rng).frames, True  # type: ignore[arg-type]
+            clip = read_clip(os.fsdecode(path), clip_spec, sampling, short_video, rng)  # type: ignore[arg-type]
+            return clip.frames, True
         except VideoError as error:
             faults.record(error)
             return np.zeros(clip_spec.shape, np.uint8), False
@@ -201,7 +205,10 @@ def _frames_only(frames: Any, label: Any) -> Any:
 def _decode_now(clips: Any, rows: Sequence[Row], faults: Faults) -> Any:
     """Fill a cache in memory, so that the number of clips is known and each file is read once."""
     cached = clips.cache()
-    progress = rich.progress.track(cached, "Decoding videos", len(rows), console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    progress = rich.progress.track(
+        cached, "Decoding videos", len(rows), console=console, transient=True, disable=not console.is_terminal
+    )
     num_clips = sum(1 for _ in progress)
     if num_clips == 0:
         first = next(iter(faults))
@@ -229,9 +236,10 @@ def _labels(rows: Sequence[Row], label_mode: str | None, class_names: Sequence[s
     return labels
 
 
-def _check_classes(directory: str | os.PathLike[str], class_names: Sequence[str]) -> None:
-    if len(class_names) < 2:
-        raise ValueError(
-            f"{os.fspath(directory)} has videos of one class only, {list(class_names)}; a classifier needs at least "
-            "two: put each class's videos into a sub-folder of its own."
-        )
+def _check_options(batch_size: int | None, sampling: str, short_video: str) -> None:
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1, or None for single clips, received {batch_size!r}.")
+    if sampling not in get_args(Sampling):
+        raise ValueError(f"`sampling` must be one of {get_args(Sampling)}, received {sampling!r}.")
+    if short_video not in get_args(ShortVideo):
+        raise ValueError(f"`short_video` must be one of {get_args(ShortVideo)}, received {short_video!r}.")

@@ -64,7 +64,6 @@ class SoraBackbone(keras.Model):
         name: str | None = "sora_backbone",
         **kwargs: Any,
     ) -> None:
-        clip_spec = ClipSpec.from_config(clip_spec) if isinstance(clip_spec, dict) else clip_spec
         _check_arguments(clip_spec, filters, lstm_units, motion, frame_encoder)
         frames = keras.Input((None, *clip_spec.shape[1:]), dtype="uint8", name="frames")
         frame_features = _frame_features(frames, filters, motion, l2, frame_encoder)
@@ -100,6 +99,12 @@ class SoraBackbone(keras.Model):
             "name": self.name,
             "trainable": self.trainable,
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> SoraBackbone:
+        """The inverse of `get_config`."""
+        encoder = keras.saving.deserialize_keras_object(config["frame_encoder"], custom_objects=custom_objects)
+        return cls(**{**config, "clip_spec": ClipSpec.from_config(config["clip_spec"]), "frame_encoder": encoder})
 
     @classmethod
     def from_preset(cls, name_or_path: str | os.PathLike[str], clip_spec: ClipSpec | None = None) -> SoraBackbone:

@@ -41,6 +41,8 @@ def save_preset(model: keras.Model, path: str | os.PathLike[str]) -> None:
         >>> save_preset(model, "saved_models/fights")
     """
     Path(path).mkdir(parents=True, exist_ok=True)
+    if model.compiled and not model.optimizer.built:  # Keras saves an unbuilt optimizer, and warns when it loads one
+        model.optimizer.build(model.trainable_variables)
     with tempfile.TemporaryDirectory(prefix=".saving-", dir=path) as folder:
         partial = Path(folder) / FILE_NAME
         model.save(partial)

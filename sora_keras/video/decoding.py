@@ -133,8 +133,7 @@ def _decode(path: str, stream: Any, wanted_seconds: Sequence[float] | None) -> I
 
 def _packets(stream: Any) -> Iterator[Any]:
     try:
-        # An empty packet with a time stands for "as before" in AVI, but would tell the decoder that this is the end.
-        yield from (packet for packet in stream.container.demux(stream) if packet.size or packet.dts is None)
+        yield from stream.container.demux(stream)
     except av.FFmpegError:
         return  # What lies behind the damage is out of reach; what came before it still counts.
 
@@ -191,8 +190,8 @@ def _frames_from(
             stream.container.seek(_to_timestamp(stream, keyframe_seconds - seconds_back), stream=stream)
         except av.FFmpegError:
             break  # There is no keyframe as early as this.
-        # Before the keyframe there may be pictures that refer to the part jumped over.
-        frames = itertools.dropwhile(lambda timed: not timed[1].key_frame, timed_frames(path, stream, wanted_seconds))
+        # Pictures before the keyframe that refer to the part jumped over are dropped by FFmpeg's decoders.
+        frames = timed_frames(path, stream, wanted_seconds)
         first = next(frames, None)
         if first is not None and first[0] <= wanted_seconds[0] + _TOLERANCE_SECONDS:
             return itertools.chain([first], frames)

@@ -28,6 +28,8 @@ WAYS_TO_ENCODE = {
     "raw.264": {"options": {"x264-params": LONG_GROUPS}},
     "hevc.mp4": {"codec": "libx265", "options": {"x265-params": "log-level=none:keyint=40:open-gop=1"}},
     "vp9.webm": {"codec": "libvpx-vp9", "options": {"deadline": "realtime", "cpu-used": "8", "g": "40"}},
+    "mpeg2.mkv": {"codec": "mpeg2video", "options": {"bf": "2", "g": "40", "q": "2"}},
+    "mpeg2.mp4": {"codec": "mpeg2video", "options": {"bf": "2", "g": "40", "q": "2"}},
     "mpeg4.avi": {"codec": "mpeg4", "options": {"bf": "2", "g": "40", "q": "2"}},
     "mpeg4.mp4": {"codec": "mpeg4", "options": {"bf": "2", "g": "40", "q": "2"}},
     "every_frame_a_keyframe.avi": {"codec": "mjpeg", "pixel_format": "yuvj420p"},
@@ -98,6 +100,16 @@ def test_variable_frame_rate(
     expected = [np.searchsorted([0, 0.1, 2, 2.1, 2.2, 4], time + 1e-3) - 1 for time in clip.times]
     assert read_numbers(clip.frames) == expected
     assert set(expected) >= {1, 4}
+
+
+def test_avi_repeats_frames_with_empty_packets(
+    tmp_path: pathlib.Path, encode: Callable, numbered_frames: Callable, read_numbers: Callable
+) -> None:
+    begins = [0, 1, 2, 30, 31, 50]
+    path = encode(tmp_path / "a.avi", numbered_frames(6), "mpeg4", options={"q": "2"}, timestamps=begins)
+    seconds, frames = zip(*stream_frames(path), strict=True)
+    assert read_numbers(frames) == list(range(6))
+    np.testing.assert_allclose(seconds, np.array(begins) / 25, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
@@ -221,12 +233,22 @@ def count_decoded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     return lambda: next(counter)
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
 def test_groups_without_a_wanted_frame_are_jumped_over(
-    tmp_path: pathlib.Path, encode: Callable, numbered_frames: Callable, count_decoded: Callable[[], int]
+    tmp_path: pathlib.Path, encode: Callable, numbered_frames: Callable, count_decoded: Callable[[], int], name: str
 ) -> None:
-    path = encode(tmp_path / "a.mp4", numbered_frames(250), options={"g": "25", "bf": "0"})
+    path = encode(tmp_path / name, numbered_frames(250), options={"g": "25", "bf": "0"})
     read_clip(path, ClipSpec(2, 16, 32))
     assert count_decoded() < 60
+
+
+def test_unwanted_frames_to_which_none_refers_are_left_out(
+    tmp_path: pathlib.Path, encode: Callable, numbered_frames: Callable, count_decoded: Callable[[], int]
+) -> None:
+    always_three_b_frames = {"x264-params": "keyint=250:scenecut=0:bframes=3:b-adapt=0:b-pyramid=0"}
+    path = encode(tmp_path / "a.mp4", numbered_frames(200), options=always_three_b_frames)
+    read_clip(path, ClipSpec(2, 16, 32))
+    assert count_decoded() < 80
 
 
 def test_windows_come_before_the_file_is_read_to_its_end(
@@ -337,6 +359,15 @@ def test_real_videos_agree_with_a_plain_decode(real_data: pathlib.Path, name: st
     for spec in (ClipSpec(16, 48, 64), ClipSpec(6, 48, 64, 10.0), ClipSpec(6, 48, 64, 30.0)):
         clip = read_clip(real_data / name, spec, "random_window", rng=rng)
         np.testing.assert_array_equal(clip.frames, displayed(every_frame, clip.times))
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("name", "frames_per_second"), [("scenes/v_ApplyEyeMakeup_g01_c01.avi", 25), ("broken/megamind_buggy.avi", 30)]
+)
+def test_avi_frames_are_evenly_timed(real_data: pathlib.Path, name: str, frames_per_second: float) -> None:
+    seconds = [seconds for seconds, _ in stream_frames(real_data / name, 16, 16)]
+    np.testing.assert_allclose(seconds, np.arange(len(seconds)) / frames_per_second, atol=1e-3)
 
 
 @pytest.mark.real_data

@@ -12,7 +12,6 @@ import dataclasses
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,10 +20,12 @@ import numpy as np
 import rich.progress
 from rich.console import Console
 
+from sora_keras.video.probing import probe
 from sora_keras.video.writing import write_video
 
 MOTIONS = ("clockwise", "counter_clockwise", "down", "growing", "left", "right", "shrinking", "up")
 COLUMNS = ("path", "label", "group", "digit", "motion", "start_seconds", "end_seconds")
+NUM_SCANS = 1797
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 
 
@@ -62,7 +63,7 @@ def make_moving_digits(
 
     Raises:
         ValueError: if there are fewer videos than motions.
-        FileExistsError: if `directory` holds something else.
+        FileExistsError: if `directory` holds something else, other moving digits included.
 
     Example:
         >>> folder = make_moving_digits(num_videos=800, seed=1)
@@ -71,23 +72,24 @@ def make_moving_digits(
         raise ValueError(f"`num_videos` must be at least {len(MOTIONS)}, one for each motion, received {num_videos}.")
     name = f"moving_digits_{num_videos}x{num_frames}x{size}_{frames_per_second:g}fps_seed{seed}"
     directory = _cache_directory() / name if directory is None else Path(directory)
-    if (directory / "manifest.csv").is_file():
+    rows = _rows(num_videos, seed, num_frames, frames_per_second)
+    if _is_made(directory, rows, size):
         return directory
     if directory.exists() and any(directory.iterdir()):
-        raise FileExistsError(
-            f"{directory} holds files but no manifest.csv of finished moving digits: remove it, or name another folder."
-        )
+        raise FileExistsError(f"{directory} holds something other than {name}: remove it, or name another folder.")
     directory.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
-        rows = _write_videos(partial, num_videos, seed, num_frames, size, frames_per_second)
+        _write_videos(partial, num_videos, seed, num_frames, size, frames_per_second)
         with open(partial / "manifest.csv", "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            writer.writerows(rows)
+            csv.writer(file).writerows([COLUMNS, *rows])
+        partial.chmod(0o755)
         if directory.exists():
             directory.rmdir()
         partial.replace(directory)
+    except OSError:
+        if not _is_made(directory, rows, size):  # by another process, meanwhile
+            raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return directory
@@ -98,35 +100,70 @@ def _cache_directory() -> Path:
     return Path(home) / "datasets" / "sora_keras"
 
 
-def _write_videos(
-    directory: Path, num_videos: int, seed: int, num_frames: int, size: int, frames_per_second: float
-) -> list[tuple[str, ...]]:
-    """Write all videos and return their manifest rows, in order."""
+def _is_made(directory: Path, rows: list[tuple[str, ...]], size: int) -> bool:
+    """Whether the folder holds finished videos of these rows and this size."""
+    manifest = directory / "manifest.csv"
+    if not manifest.is_file():
+        return False
+    with open(manifest, newline="", encoding="utf-8", errors="replace") as file:
+        return [tuple(line) for line in csv.reader(file)] == [COLUMNS, *rows] and (
+            probe(directory / rows[0][0]).height == size
+        )
+
+
+def _plan(index: int, seed: int, num_frames: int) -> tuple[np.random.Generator, str, int, tuple[int, int]]:
+    """The generator of a video, its motion, and what was drawn: the scan, first and last moving frame."""
+    rng = np.random.default_rng([seed, index])
+    source = int(rng.integers(NUM_SCANS))
+    rests = rng.integers(0, num_frames // 6 + 1, 2)
+    return rng, MOTIONS[index % len(MOTIONS)], source, (int(rests[0]), num_frames - 1 - int(rests[1]))
+
+
+def _rows(num_videos: int, seed: int, num_frames: int, frames_per_second: float) -> list[tuple[str, ...]]:
+    """The lines of the manifest, in order."""
     from sklearn.datasets import load_digits
 
-    digits = load_digits()
-    images = (digits.images * (255 / 16)).astype(np.float32)
+    digits = load_digits().target
+    rows = []
+    for index in range(num_videos):
+        _, motion, source, moving = _plan(index, seed, num_frames)
+        start_seconds, end_seconds = (f"{frame / frames_per_second:.3f}" for frame in moving)
+        digit, group = str(digits[source]), f"scan{source:04d}"
+        rows.append((_path(motion, index), motion, group, digit, motion, start_seconds, end_seconds))
+    return rows
+
+
+def _path(motion: str, index: int) -> str:
+    return f"{motion}/{index:05d}.mp4"
+
+
+def _write_videos(
+    directory: Path, num_videos: int, seed: int, num_frames: int, size: int, frames_per_second: float
+) -> None:
+    """Write all videos, with a progress bar on a terminal."""
+    from sklearn.datasets import load_digits
+
+    images = (load_digits().images * (255 / 16)).astype(np.float32)
     for motion in MOTIONS:
         (directory / motion).mkdir()
 
-    def write(index: int) -> tuple[str, ...]:
-        rng = np.random.default_rng([seed, index])
-        motion, source = MOTIONS[index % len(MOTIONS)], int(rng.integers(len(images)))
-        rests = rng.integers(0, num_frames // 6 + 1, 2)
-        first, last = int(rests[0]), num_frames - 1 - int(rests[1])
-        frames = render(images[source], motion, num_frames, size, (first, last), rng)
-        path = f"{motion}/{index:05d}.mp4"
-        write_video(directory / path, frames, frames_per_second)
-        start_seconds, end_seconds = (f"{frame / frames_per_second:.3f}" for frame in (first, last))
-        return path, motion, f"scan{source:04d}", str(digits.target[source]), motion, start_seconds, end_seconds
+    def write(index: int) -> None:
+        rng, motion, source, moving = _plan(index, seed, num_frames)
+        frames = render(images[source], motion, num_frames, size, moving, rng)
+        write_video(directory / _path(motion, index), frames, frames_per_second)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(_progress(pool.map(write, range(num_videos)), num_videos))
-
-
-def _progress(rows: Iterator[tuple[str, ...]], total: int) -> Iterator[tuple[str, ...]]:
     console = Console(stderr=True)
-    return iter(rich.progress.track(rows, "Making moving digits", total, console=console, transient=True))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        written = pool.map(write, range(num_videos))
+        for _ in rich.progress.track(
+            written,
+            "Making moving digits",
+            num_videos,
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        ):
+            pass
 
 
 def render(

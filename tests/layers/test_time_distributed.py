@@ -1,0 +1,135 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sora_keras.layers import TimeDistributed
+
+RNG = np.random.default_rng(0)
+
+
+def frames(*shape):
+    return RNG.normal(size=shape).astype("float32")
+
+
+def run(layer, inputs, num_frames, **kwargs):
+    """Call through a functional model in a graph, as `predict` does."""
+    symbolic = keras.Input((num_frames, *inputs.shape[2:]))
+    return keras.Model(symbolic, layer(symbolic, **kwargs)).predict(inputs, verbose=0)
+
+
+@pytest.mark.parametrize("frames_at_once", [None, 1, 3, 4, 100])
+@pytest.mark.parametrize("num_frames", [None, 5])
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_each_slice_is_what_the_layer_makes_of_it(batch_size, num_frames, frames_at_once):
+    convolution = keras.layers.Conv2D(4, 3, strides=2, activation="relu")
+    inputs = frames(batch_size, 5, 9, 7, 3)
+    outputs = run(TimeDistributed(convolution, frames_at_once), inputs, num_frames)
+    expected = np.stack([convolution(inputs[:, index]) for index in range(5)], axis=1)
+    np.testing.assert_allclose(outputs, expected, atol=1e-5)
+
+
+def test_equals_keras_where_keras_is_right():
+    encoder = keras.Sequential([keras.layers.Conv2D(4, 3), keras.layers.GlobalAveragePooling2D()])
+    inputs = frames(3, 6, 8, 8, 2)
+    expected = run(keras.layers.TimeDistributed(encoder), inputs, 6)
+    np.testing.assert_allclose(run(TimeDistributed(encoder), inputs, 6), expected, atol=1e-5)
+    np.testing.assert_allclose(run(TimeDistributed(encoder, 5), inputs, 6), expected, atol=1e-5)
+
+
+def test_static_time_stays_static_and_unknown_time_unknown():
+    layer = TimeDistributed(keras.layers.Conv2D(4, 3))
+    assert layer(keras.Input((7, 8, 8, 2))).shape == (None, 7, 6, 6, 4)
+    assert layer(keras.Input((None, 8, 8, 2))).shape == (None, None, 6, 6, 4)
+    assert layer.compute_output_shape((3, 7, 8, 8, 2)) == (3, 7, 6, 6, 4)
+
+
+def test_graph_does_not_grow_with_time():
+    def num_operations(num_frames):
+        layer = TimeDistributed(keras.layers.Conv2D(4, 3), frames_at_once=2)
+        layer.build((None, num_frames, 8, 8, 2))
+        function = tf.function(lambda inputs: layer(inputs, training=False))
+        graph = function.get_concrete_function(tf.TensorSpec((1, num_frames, 8, 8, 2))).graph
+        return len(graph.get_operations())
+
+    assert num_operations(40) == num_operations(4)
+
+
+def test_gradients_reach_the_layer():
+    dense = keras.layers.Dense(2)
+    layer = TimeDistributed(dense, frames_at_once=2)
+    inputs = tf.constant(frames(2, 3, 4))
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(inputs, training=True))
+    gradient = tape.gradient(loss, dense.kernel)
+    np.testing.assert_allclose(gradient, np.repeat(inputs.numpy().sum((0, 1))[:, None], 2, axis=1), rtol=1e-5)
+
+
+def test_activity_losses_count_every_frame():
+    layer = TimeDistributed(keras.layers.Dense(1, activity_regularizer=keras.regularizers.L2(0.5)))
+    outputs = keras.ops.convert_to_numpy(layer(frames(2, 3, 4)))
+    # Keras divides an activity loss by the batch it sees, which is all 6 slices here.
+    assert float(layer.losses[0]) == pytest.approx(0.5 * np.square(outputs).sum() / 6, rel=1e-5)
+
+
+def test_batch_statistics_are_updated_once_over_all_frames():
+    normalization = keras.layers.BatchNormalization(momentum=0.9)
+    inputs = frames(2, 3, 4) + 5
+    TimeDistributed(normalization)(inputs, training=True)
+    np.testing.assert_allclose(normalization.moving_mean, 0.1 * inputs.mean((0, 1)), rtol=1e-4)
+
+
+def test_training_reaches_the_layer():
+    layer = TimeDistributed(keras.layers.Dropout(0.5, seed=1), frames_at_once=2)
+    inputs = np.ones((2, 3, 50), "float32")
+    np.testing.assert_array_equal(layer(inputs, training=False), inputs)
+    assert set(np.unique(layer(inputs, training=True))) == {0.0, 2.0}
+
+
+def test_mask_goes_to_the_layer_and_on_to_what_follows():
+    class Masked(keras.layers.Layer):
+        supports_masking = True
+
+        def call(self, inputs, mask=None):
+            return inputs * keras.ops.cast(mask, "float32")[:, None]
+
+    inputs = frames(2, 3, 4)
+    mask = np.array([[True, False, True], [True, True, False]])
+    layer = TimeDistributed(Masked(), frames_at_once=2)
+    np.testing.assert_allclose(layer(inputs, mask=mask), inputs * mask[..., None])
+    masked = keras.layers.Masking()(keras.Input((3, 4)))
+    assert TimeDistributed(keras.layers.Dense(2))(masked)._keras_mask is not None
+
+
+def test_lstm_behind_it_skips_masked_frames():
+    inputs = frames(2, 5, 4)
+    padded = inputs.copy()
+    padded[:, 3:] = 0
+    symbolic = keras.Input((None, 4))
+    features = TimeDistributed(keras.layers.Dense(3))(keras.layers.Masking()(symbolic))
+    model = keras.Model(symbolic, keras.layers.LSTM(2)(features))
+    np.testing.assert_allclose(
+        model.predict(padded, verbose=0), model.predict(inputs[:, :3], verbose=0), atol=1e-6
+    )
+
+
+def test_mixed_precision():
+    layer = TimeDistributed(keras.layers.Conv2D(2, 3, dtype="mixed_bfloat16"), 2, dtype="mixed_bfloat16")
+    assert layer(frames(1, 3, 5, 5, 1)).dtype == "bfloat16"
+
+
+def test_config_round_trip(tmp_path):
+    symbolic = keras.Input((None, 6, 6, 1))
+    model = keras.Model(symbolic, TimeDistributed(keras.layers.Conv2D(2, 3), frames_at_once=7)(symbolic))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.layers[1].frames_at_once == 7
+    inputs = frames(2, 3, 6, 6, 1)
+    np.testing.assert_array_equal(loaded.predict(inputs, verbose=0), model.predict(inputs, verbose=0))
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(ValueError, match=r"`frames_at_once` must be at least 1.*received -3"):
+        TimeDistributed(keras.layers.Dense(2), frames_at_once=-3)
+    with pytest.raises(ValueError, match=r"received: \(None, 4\)"):
+        TimeDistributed(keras.layers.Dense(2))(keras.Input((4,)))

@@ -1,0 +1,153 @@
+import keras
+import numpy as np
+import pytest
+
+from sora_keras import ClipSpec, SoraBackbone
+from sora_keras.models.squeezenet import SqueezeNet
+
+SPEC = ClipSpec(num_frames=4, height=16, width=24)
+FRAMES = np.random.default_rng(0).integers(0, 256, (2, 4, 16, 24, 3), dtype=np.uint8)
+
+
+def small_backbone(**arguments):
+    return SoraBackbone(SPEC, **{"filters": (4, 6), "lstm_units": (5, 7), **arguments})
+
+
+def encoder(**arguments):
+    return SqueezeNet(32, 32, **arguments)
+
+
+@pytest.mark.parametrize("motion", ["difference", None])
+def test_passes_the_shared_check(check_video_model, motion):
+    def output_shapes(batch_size, num_frames):
+        return {
+            "frame_features": (batch_size, num_frames, 6),
+            "sequence_features": (batch_size, num_frames, 7),
+            "embedding": (batch_size, 13),
+        }
+
+    check_video_model(lambda: small_backbone(motion=motion), SPEC, output_shapes, targets=None)
+
+
+def test_default_is_the_published_network():
+    backbone = SoraBackbone(ClipSpec())
+    kernels = [weight.shape for weight in backbone.trainable_weights if len(weight.shape) == 4]
+    assert kernels == [(3, 3, 6, 64), (3, 3, 64, 128), (3, 3, 128, 256)]
+    assert [layer.units for layer in backbone.layers if isinstance(layer, keras.layers.LSTM)] == [128, 128]
+
+
+def test_outputs_equal_the_network_written_out_by_hand():
+    backbone = small_backbone()
+    outputs = backbone.predict(FRAMES, verbose=0)
+    weights = {weight.path: weight for weight in backbone.weights}
+    scaled = FRAMES.astype("float32") / 127.5 - 1
+    change = np.concatenate([np.zeros_like(scaled[:, :1]), np.diff(scaled, axis=1)], axis=1)
+    x = np.concatenate([scaled, change], axis=-1).reshape(-1, 16, 24, 6)
+    for index in (0, 1):
+        kernel, bias = (next(w for p, w in weights.items() if p.endswith(f"conv_{index}/{n}")) for n in ("kernel", "bias"))
+        x = keras.ops.relu(keras.ops.conv(x, kernel, padding="same") + bias)
+        x = keras.ops.max_pool(x, 2, 2)
+    features = keras.ops.convert_to_numpy(keras.ops.mean(x, axis=(1, 2))).reshape(2, 4, 6)
+    np.testing.assert_allclose(outputs["frame_features"], features, atol=1e-5)
+    sequence = lstm_by_hand(features, [backbone.get_layer(f"lstm_{index}").get_weights() for index in (0, 1)])
+    np.testing.assert_allclose(outputs["sequence_features"], sequence, atol=1e-5)
+    expected = np.concatenate([sequence[:, -1], features.mean(axis=1)], axis=-1)
+    np.testing.assert_allclose(outputs["embedding"], expected, atol=1e-5)
+
+
+def lstm_by_hand(inputs, layers):
+    for kernel, recurrent_kernel, bias in layers:
+        units = recurrent_kernel.shape[0]
+        hidden = cell = np.zeros((len(inputs), units))
+        steps = []
+        for step in range(inputs.shape[1]):
+            gates = inputs[:, step] @ kernel + hidden @ recurrent_kernel + bias
+            into, forget, candidate, out = np.split(gates, 4, axis=1)
+            cell = sigmoid(forget) * cell + sigmoid(into) * np.tanh(candidate)
+            hidden = sigmoid(out) * np.tanh(cell)
+            steps.append(hidden)
+        inputs = np.stack(steps, axis=1)
+    return inputs
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def test_sequence_features_are_causal():
+    backbone = small_backbone()
+    changed = FRAMES.copy()
+    changed[:, 3] = 255 - changed[:, 3]
+    before, after = backbone.predict(FRAMES, verbose=0), backbone.predict(changed, verbose=0)
+    for name in ("frame_features", "sequence_features"):
+        np.testing.assert_allclose(before[name][:, :3], after[name][:, :3], atol=1e-6)
+        assert np.abs(before[name][:, 3] - after[name][:, 3]).max() > 1e-4
+
+
+def test_frame_encoder_reads_the_frames_and_filters_the_motion():
+    spec = ClipSpec(num_frames=3, height=32, width=32)
+    frozen = encoder()
+    frozen.trainable = False
+    backbone = SoraBackbone(spec, filters=(4,), lstm_units=(5,), frame_encoder=frozen)
+    frames = np.random.default_rng(1).integers(0, 256, (2, 3, 32, 32, 3), dtype=np.uint8)
+    features = backbone.predict(frames, verbose=0)["frame_features"]
+    assert features.shape == (2, 3, 512 + 4)
+    expected = frozen.predict(frames.reshape(6, 32, 32, 3).astype("float32"), verbose=0).reshape(2, 3, 512)
+    np.testing.assert_allclose(features[..., :512], expected, rtol=1e-4, atol=1e-3)
+    still = backbone.predict(np.repeat(frames[:, :1], 3, axis=1), verbose=0)["frame_features"][..., 512:]
+    np.testing.assert_allclose(still, np.broadcast_to(still[:, :1], still.shape), atol=1e-6)
+    assert all("squeezenet" not in weight.path for weight in backbone.trainable_weights)
+
+
+def test_frame_encoder_survives_saving(tmp_path):
+    spec = ClipSpec(num_frames=3, height=32, width=32)
+    backbone = SoraBackbone(spec, filters=(4,), lstm_units=(5,), frame_encoder=encoder(), motion=None)
+    frames = np.random.default_rng(1).integers(0, 256, (1, 3, 32, 32, 3), dtype=np.uint8)
+    backbone.save(tmp_path / "backbone.keras")
+    loaded = keras.saving.load_model(tmp_path / "backbone.keras")
+    expected = backbone.predict(frames, verbose=0)["embedding"]
+    np.testing.assert_array_equal(loaded.predict(frames, verbose=0)["embedding"], expected)
+
+
+def test_config_round_trip():
+    backbone = small_backbone(motion=None, dropout=0.25, l2=1e-3)
+    rebuilt = SoraBackbone.from_config(backbone.get_config())
+    assert rebuilt.get_config() == backbone.get_config()
+    assert rebuilt.clip_spec == SPEC
+
+
+def test_presets_build_and_folders_load(tmp_path):
+    backbone = SoraBackbone.from_preset("small", SPEC)
+    assert backbone.filters == (32, 64, 128)
+    assert backbone.clip_spec == SPEC
+    assert SoraBackbone.from_preset("base").clip_spec == ClipSpec()
+    backbone.save_to_preset(tmp_path / "mine")
+    loaded = SoraBackbone.from_preset(tmp_path / "mine")
+    expected = backbone.predict(FRAMES, verbose=0)["embedding"]
+    np.testing.assert_array_equal(loaded.predict(FRAMES, verbose=0)["embedding"], expected)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["model.keras"]
+
+
+def test_penalty_counts_convolutions_and_lstms():
+    assert len(small_backbone(l2=0.1).losses) == 4
+    assert small_backbone().losses == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"motion": "flow"}, r'"difference" or None, received \'flow\''),
+        ({"filters": ()}, r"`filters` must hold at least one positive number, received \(\)"),
+        ({"lstm_units": (5, 0)}, r"`lstm_units` must hold at least one positive number, received \(5, 0\)"),
+        ({"filters": (2, 2, 2, 2, 2)}, r"frames of at least 32 x 32, received 16 x 24"),
+        ({"frame_encoder": keras.Sequential([keras.Input((16, 24, 3)), keras.layers.Conv2D(2, 3)])}, r"\(None, 14, 22, 2\)"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        small_backbone(**arguments)
+
+
+def test_unknown_presets_are_named():
+    with pytest.raises(ValueError, match=r"no preset 'huge': expected one of \['base', 'small'\]"):
+        SoraBackbone.from_preset("huge")

@@ -1,0 +1,85 @@
+import os
+import signal
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from sora_keras.training import training_callbacks
+
+FIT = """
+import sys, os, signal
+import keras, numpy as np
+from sora_keras.training import training_callbacks
+keras.utils.set_random_seed(0)
+model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+model.compile(keras.optimizers.Adam(0.01), "mse")
+x = np.random.default_rng(0).normal(size=(32, 3)).astype("float32")
+y = x.sum(1)
+class Kill(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == int(sys.argv[2]):
+            os.kill(os.getpid(), signal.SIGKILL)
+history = model.fit(x, y, validation_data=(x, y), epochs=6, verbose=0, shuffle=False,
+                    callbacks=[*training_callbacks(sys.argv[1]), Kill()])
+print("epochs", history.epoch)
+np.save(sys.argv[3], np.concatenate([w.ravel() for w in model.get_weights()]))
+"""
+
+
+def fit(directory, kill_at, weights):
+    command = [sys.executable, "-c", FIT, directory, str(kill_at), weights]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
+
+
+def test_after_a_kill_the_same_command_goes_on(tmp_path):
+    unbroken = fit(tmp_path / "unbroken", -1, tmp_path / "unbroken.npy")
+    assert "epochs [0, 1, 2, 3, 4, 5]" in unbroken.stdout, unbroken.stderr
+    assert fit(tmp_path / "killed", 4, tmp_path / "killed.npy").returncode == -signal.SIGKILL
+    assert not (tmp_path / "killed.npy").exists()
+    resumed = fit(tmp_path / "killed", -1, tmp_path / "killed.npy")
+    assert "epochs [4, 5]" in resumed.stdout, resumed.stderr
+    np.testing.assert_allclose(np.load(tmp_path / "killed.npy"), np.load(tmp_path / "unbroken.npy"), atol=1e-6)
+    log = (tmp_path / "killed" / "log.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in log] == ["epoch", "0", "1", "2", "3", "4", "5"]
+    assert not (tmp_path / "killed" / "backup").exists()
+
+
+@pytest.fixture
+def model():
+    symbolic = keras.Input((1,))
+    model = keras.Model(symbolic, keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")(symbolic))
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    return model
+
+
+def test_best_weights_come_back_and_the_rate_falls(model, tmp_path):
+    x = np.ones((4, 1), "float32")
+    # Training pulls the weight from 1 to 3, and validation is best at 1: every epoch makes it worse.
+    callbacks = training_callbacks(tmp_path, patience=4)
+    history = model.fit(x, 3 * x, validation_data=(x, x), epochs=50, verbose=0, callbacks=callbacks)
+    assert len(history.epoch) == 5
+    assert history.history["learning_rate"] == pytest.approx([0.1, 0.1, 0.1, 0.05, 0.05])
+    [weight] = model.get_weights()[0].ravel()
+    assert weight == pytest.approx(1 + 0.1 * 2 * 2)  # after the first epoch, the least bad
+
+
+def test_a_second_training_starts_its_log_anew(model, tmp_path):
+    x = np.ones((4, 1), "float32")
+    for _ in range(2):
+        model.fit(x, x, validation_data=(x, x), epochs=3, verbose=0, callbacks=training_callbacks(tmp_path))
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == 4
+    assert any((tmp_path / "tensorboard").rglob("events.out.tfevents*"))
+
+
+def test_nan_ends_training(model, tmp_path):
+    x = np.full((4, 1), np.nan, "float32")
+    history = model.fit(x, x, validation_data=(x, x), epochs=9, verbose=0, callbacks=training_callbacks(tmp_path))
+    assert len(history.epoch) == 1
+
+
+def test_patience_must_be_positive(tmp_path):
+    with pytest.raises(ValueError, match="at least 1 epoch, received -2"):
+        training_callbacks(tmp_path, patience=-2)
