@@ -18,8 +18,7 @@ from sora_keras.training import training_callbacks
 
 NUM_VIDEOS = 1600
 CLIP_SPEC = sora_keras.ClipSpec(num_frames=12, height=32, width=32)
-EPOCHS = 14
-CONTROL_EPOCHS = 5
+EPOCHS = 12
 TO = Path(__file__).parent.parent / "saved_models" / "moving_digits"
 
 
@@ -36,13 +35,13 @@ def main(seed: int, to: Path) -> None:
     model = build(train.class_names)
     model.summary()
     callbacks = training_callbacks(to / "training")
-    history = model.fit(train, validation_data=validation, epochs=EPOCHS, callbacks=callbacks)
+    history = model.fit(train, validation_data=validation, epochs=EPOCHS, callbacks=callbacks, shuffle=False)
     evaluation = sora_keras.evaluate_classifier(model, test)
     sora_keras.save_report(evaluation.metrics, to / "report", history.history, evaluation.mistakes, "Moving digits")
 
     print("Control: the same network on one frame of each video, shown at every time")
     control = build(train.class_names)
-    control.fit(train.map(one_frame), epochs=CONTROL_EPOCHS)
+    control.fit(train.map(one_frame), epochs=EPOCHS, shuffle=False)
     _, control_accuracy = control.evaluate(test.map(one_frame))
 
     version = sora_keras.export(model, to)

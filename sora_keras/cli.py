@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 ERROR_EXIT_CODE = 2
+PIPED_WIDTH = 500
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; an error becomes one line and exit code 2."""
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold what the terminal cannot show
     action: Callable[[argparse.Namespace], int] = options.action
     try:
         _import_tensorflow_quietly()
@@ -123,6 +128,7 @@ def _train(options: argparse.Namespace) -> int:
         seed=options.seed,
     )
     _print_accuracy(evaluation.metrics, Path(options.to) / "report" / "report.md")
+    print(f"next: sora-keras predict {shlex.quote(options.to)} VIDEO")
     return 0
 
 
@@ -138,22 +144,25 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _predict(options: argparse.Namespace) -> int:
     from sora_keras.apps import predict_videos
 
-    predictions = predict_videos(options.model, options.videos)
-    table = Table("video", "class", "probability")
-    num_errors = 0
-    for prediction in predictions:
-        num_errors += prediction.error is not None
+    table = Table(Column("video", overflow="fold"), Column("class", overflow="fold"), "probability")
+    errors = []
+    for prediction in predict_videos(options.model, options.videos):
+        if prediction.error:
+            errors.append(f"{prediction.path}: {prediction.error}")
         if options.json:
             line = {"path": prediction.path, "label": prediction.label, "probabilities": prediction.probabilities}
-            print(json.dumps(line | ({"error": prediction.error} if prediction.error else {}), ensure_ascii=False))
+            print(json.dumps(line | ({"error": prediction.error} if prediction.error else {})))
         elif prediction.error:
-            table.add_row(escape(prediction.path), "[red]cannot be read[/red]", escape(prediction.error))
+            table.add_row(escape(prediction.path), "[red]cannot be read[/red]", "")
         else:
             probability = f"{prediction.probabilities[str(prediction.label)]:.3f}"
             table.add_row(escape(prediction.path), escape(str(prediction.label)), probability)
     if not options.json:
-        Console().print(table)
-    return 1 if num_errors else 0
+        # A pipe has no width to fit into, and folded paths are hard to search.
+        Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)
+    for error in errors:
+        print(error, file=sys.stderr)
+    return 1 if errors else 0
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -169,7 +178,7 @@ def _check(options: argparse.Namespace) -> int:
 
     num_videos, faults = check_videos(options.folder)
     for fault in faults:
-        print(f"{fault.path}: {fault.reason}")
+        print(fault)
     print(f"{num_videos - len(faults)} of {num_videos} videos can be read to their end.")
     return 1 if faults else 0
 

@@ -34,11 +34,11 @@ def check_videos(directory: str | os.PathLike[str]) -> tuple[int, list[Fault]]:
     paths = [row.path for row in rows_from_directory(directory, labels=None)]
     console = Console(stderr=True)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = pool.map(_fault, paths)
-        found = track(
-            found, "Checking videos", len(paths), console=console, transient=True, disable=not console.is_terminal
+        checked = pool.map(_fault, paths)
+        progress = track(
+            checked, "Checking videos", len(paths), console=console, transient=True, disable=not console.is_terminal
         )
-        return len(paths), [fault for fault in found if fault is not None]
+        return len(paths), [fault for fault in progress if fault is not None]
 
 
 def _fault(path: str) -> Fault | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 from sora_keras.data import rows_from_directory, video_dataset_from_manifest
@@ -47,8 +46,6 @@ def evaluate_on_directory(
         rows, model.clip_spec, class_names=model.class_names, batch_size=8, shuffle=False, sampling=sampling
     )
     evaluation = evaluate_classifier(model, dataset)
-    for fault in dataset.faults:
-        print(f"left out {fault}", file=sys.stderr)
     title = f"{Path(model_path).name} on {Path(directory).name}"
     save_report(evaluation.metrics, to, mistakes=evaluation.mistakes, title=title)
     return evaluation

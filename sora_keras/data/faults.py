@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import threading
 from collections.abc import Iterator
 
@@ -26,7 +27,7 @@ class Fault:
 
 
 class Faults:
-    """The videos that a dataset skipped, each named once however many epochs met it.
+    """The videos that a dataset skipped, each logged as a warning and kept once, however many epochs met it.
 
     Example:
         >>> for fault in dataset.faults:
@@ -40,7 +41,10 @@ class Faults:
     def record(self, error: VideoError) -> None:
         """Keep the path and reason of an error."""
         with self._lock:
-            self._reasons[str(error.path)] = str(error.reason)
+            is_new = error.path not in self._reasons
+            self._reasons[error.path] = error.reason
+        if is_new:
+            logging.getLogger(__name__).warning("skipped %s", error)
 
     def __len__(self) -> int:
         return len(self._reasons)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,7 @@ VIDEO_EXTENSIONS = (
     ".264", ".3gp", ".avi", ".flv", ".gif", ".h264", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
     ".ogv", ".ts", ".webm", ".wmv",
 )  # fmt: skip
-SPLIT_ATTEMPTS = 20
+ATTEMPTS_PER_SHARE = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +133,8 @@ def split_rows(rows: Sequence[Row], validation_split: float, seed: int = 0) -> t
 
     Args:
         rows: what to split.
-        validation_split: share of the rows to validate on, between 0 and 1; met to within the size of a group.
+        validation_split: share of the rows to validate on, between 0 and 1; met to within the size of a group, or
+            missed by as little as it takes to have every class on both sides.
         seed: the same seed makes the same split.
 
     Returns:
@@ -149,20 +151,20 @@ def split_rows(rows: Sequence[Row], validation_split: float, seed: int = 0) -> t
     share = Fraction(validation_split).limit_denominator(20)
     if share in (0, 1):
         share = Fraction(1 if share == 0 else 19, 20)
-    _check_groups_per_class(rows, 2)
-    num_folds = min(share.denominator, max(Counter(row.label for row in rows).values()))
-    num_chosen = min(max(1, round(share * num_folds)), num_folds - 1)
-    for attempt in range(SPLIT_ATTEMPTS):
+    check_groups_per_class(rows, 2)
+    rows_of_largest_class, num_groups = max(Counter(row.label for row in rows).values()), len({r.group for r in rows})
+    most_folds = min(share.denominator, rows_of_largest_class, num_groups)
+    for num_folds, attempt in itertools.product(range(most_folds, 1, -1), range(ATTEMPTS_PER_SHARE)):
         folds = list(_fold_indices(rows, num_folds, seed + attempt))
+        num_chosen = min(max(1, round(share * num_folds)), num_folds - 1)
         chosen = {index for fold in folds[:num_chosen] for index in fold}
         validation = [row for index, row in enumerate(rows) if index in chosen]
         train = [row for index, row in enumerate(rows) if index not in chosen]
         if class_names_of(train) == class_names_of(validation) == class_names_of(rows) and train and validation:
             return train, validation
-    counts = _groups_per_class(rows)
     raise ValueError(
-        f"No split in {SPLIT_ATTEMPTS} attempts has every class on both sides with {validation_split:g} of the rows to "
-        f"validate on; groups in each class: {counts}. Use a larger share or more groups."
+        f"No split was found that has every class on both sides with about {validation_split:g} of the rows to "
+        f"validate on; groups in each class: {_groups_per_class(rows)}. Add groups, or leave classes of few groups out."
     )
 
 
@@ -185,7 +187,7 @@ def k_fold(rows: Sequence[Row], num_folds: int, seed: int = 0) -> Iterator[tuple
     """
     if num_folds < 2:
         raise ValueError(f"`num_folds` must be at least 2, received {num_folds!r}.")
-    _check_groups_per_class(rows, num_folds)
+    check_groups_per_class(rows, num_folds)
     for fold in _fold_indices(rows, num_folds, seed):
         chosen = set(fold)
         yield (
@@ -209,17 +211,19 @@ def _fold_indices(rows: Sequence[Row], num_folds: int, seed: int) -> Iterator[li
 
 
 def _groups_per_class(rows: Sequence[Row]) -> dict[str, int]:
-    pairs = {(row.label, row.group) for row in rows}
-    return dict(Counter(str(label) for label, _ in pairs))
+    pairs = {(str(row.label), row.group) for row in rows}
+    return dict(Counter(label for label, _ in sorted(pairs)))
 
 
-def _check_groups_per_class(rows: Sequence[Row], least: int) -> None:
+def check_groups_per_class(rows: Sequence[Row], least: int) -> None:
+    """Raise a `ValueError` that names the first class with fewer groups than `least`."""
     for label, count in sorted(_groups_per_class(rows).items()):
         if count < least:
             example = next(row.path for row in rows if str(row.label) == label)
             raise ValueError(
-                f"Class {label!r} has videos of {count} group{'s' * (count != 1)} (such as {example}), and this split "
-                f"needs at least {least} groups a class: add videos, leave the class out, or use fewer folds."
+                f"Class {label!r} has videos of {count} group{'s' * (count != 1)} (such as {example}), and splitting "
+                f"needs at least {least} groups a class (a video is a group unless groups are named): add videos, "
+                "leave the class out, or use fewer folds."
             )
 
 
@@ -233,8 +237,8 @@ def _list_videos(directory: Path, class_names: Sequence[str] | None) -> list[Pat
         files = [file for file in files if file.relative_to(directory).parts[0] in class_names]
     if not files:
         raise ValueError(
-            f"{directory} holds no videos (files ending in {', '.join(VIDEO_EXTENSIONS)}); expected one "
-            "sub-folder a class with videos in it."
+            f"{directory} holds no videos; expected one sub-folder a class with files in it that end in "
+            f"{', '.join(VIDEO_EXTENSIONS)}."
         )
     return files
 

@@ -83,10 +83,12 @@ def video_dataset_from_directory(
     }  # fmt: skip
 
     def make(part: Sequence[Row], validating: bool = False) -> Any:
-        part_sampling = "uniform" if validating and clip_spec.frames_per_second is None else sampling
-        part_sampling = "center_window" if validating and part_sampling == "random_window" else part_sampling
         return video_dataset_from_manifest(
-            part, clip_spec, shuffle=shuffle and not validating, sampling=part_sampling, **options
+            part,
+            clip_spec,
+            shuffle=shuffle and not validating,
+            sampling="uniform" if validating else sampling,
+            **options,
         )
 
     if validation_split is None and subset is None:
@@ -160,6 +162,10 @@ def video_dataset_from_manifest(
         clips = clips.map(_frames_only)
     dataset = clips if batch_size is None else clips.batch(batch_size)
     dataset = dataset.prefetch(tf.data.AUTOTUNE)
+    # Skipping makes the length unknown to tf.data, which costs Keras its progress bar and makes it warn at every epoch's
+    # end. What it is told instead holds when nothing is skipped, and an epoch that ends earlier is fine with Keras.
+    num_batches = -(-len(rows) // (batch_size or 1))
+    dataset.cardinality = lambda: tf.constant(num_batches, tf.int64)
     dataset.class_names, dataset.rows, dataset.faults = class_names, rows, faults
     dataset.file_paths = [row.path for row in rows]
     return dataset

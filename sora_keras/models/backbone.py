@@ -31,7 +31,8 @@ class SoraBackbone(keras.Model):
         dropout: share of the features dropped before each LSTM layer while training, 0 to 1.
         l2: L2 penalty on the kernels.
         frame_encoder: a Keras model `(H, W, 3)` -> `(D,)` on frames in 0..255 that takes the place of the Conv2D
-            blocks for appearance; `filters` then read the motion alone. Set its `trainable` beforehand.
+            blocks for appearance, with its features normalized; `filters` then read the motion alone. Set its
+            `trainable` beforehand.
 
     Call arguments:
         inputs: frames `uint8 (B, T, H, W, 3)`, RGB.
@@ -144,7 +145,8 @@ def _frame_features(
     pair = TemporalDifference(name="difference")(scaled) if motion else scaled
     if frame_encoder is None:
         return _distribute(_conv_encoder(pair.shape[2:], filters, l2, "frame_encoder"), filters[0])(pair)
-    appearance = _distribute(frame_encoder, 64)(frames)
+    # Encoders differ in the size of their features; beside the motion's they must not drown it.
+    appearance = layers.LayerNormalization(name="normalize")(_distribute(frame_encoder, 64)(frames))
     if motion is None:
         return appearance
     change = _distribute(_conv_encoder((*pair.shape[2:4], 3), filters, l2, "motion_encoder"), filters[0])(pair[..., 3:])

@@ -2,7 +2,8 @@
 
 Data: the 1,797 handwritten digits of 8x8 pixels that scikit-learn ships (UCI Optical Recognition of Handwritten Digits,
 CC BY 4.0; Alpaydin and Kaynak, 1998, https://doi.org/10.24432/C50P49). Nothing is downloaded. A left-moving video shown
-backwards is a right-moving one, and so for each pair of motions: no single frame tells the class.
+backwards is a right-moving one, and so for each pair of motions: a frame does not tell the class to those who do not
+know when it was shown.
 """
 
 from __future__ import annotations
@@ -106,9 +107,8 @@ def _is_made(directory: Path, rows: list[tuple[str, ...]], size: int) -> bool:
     if not manifest.is_file():
         return False
     with open(manifest, newline="", encoding="utf-8", errors="replace") as file:
-        return [tuple(line) for line in csv.reader(file)] == [COLUMNS, *rows] and (
-            probe(directory / rows[0][0]).height == size
-        )
+        has_rows = [tuple(line) for line in csv.reader(file)] == [COLUMNS, *rows]
+    return has_rows and probe(directory / rows[0][0]).height == size
 
 
 def _plan(index: int, seed: int, num_frames: int) -> tuple[np.random.Generator, str, int, tuple[int, int]]:
@@ -124,7 +124,7 @@ def _rows(num_videos: int, seed: int, num_frames: int, frames_per_second: float)
     from sklearn.datasets import load_digits
 
     digits = load_digits().target
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for index in range(num_videos):
         _, motion, source, moving = _plan(index, seed, num_frames)
         start_seconds, end_seconds = (f"{frame / frames_per_second:.3f}" for frame in moving)

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+from sora_keras.apps import predict_videos, train, train_on_directory
+from sora_keras.training import training_callbacks
+from sora_keras.video import ClipSpec
+
+SPEC = ClipSpec(8, 32, 32)
+
+
+def test_what_it_writes(trained):
+    assert {path.name for path in trained.to.iterdir()} == {"model.keras", "report", "training", "1"}
+    report = {path.name for path in (trained.to / "report").iterdir()}
+    assert report >= {"report.json", "report.md", "confusion_matrix.png", "learning_curves.png"}
+    assert (trained.to / "1" / "saved_model.pb").is_file()
+    with open(trained.to / "training" / "log.csv", newline="") as file:
+        assert [line["epoch"] for line in csv.DictReader(file)] == ["0", "1"]
+
+
+def test_the_report_is_what_it_returns(trained):
+    saved = json.loads((trained.to / "report" / "report.json").read_text())
+    assert saved["metrics"]["accuracy"] == trained.evaluation.metrics["accuracy"]
+    assert saved["metrics"]["num_clips"] == len(trained.test_rows)
+    assert len(saved["history"]["val_loss"]) == 2
+    assert "meine Ziffern ü on its test videos" in (trained.to / "report" / "report.md").read_text()
+
+
+def test_the_exported_model_says_the_same_of_the_test_videos(trained):
+    predictions = list(predict_videos(trained.to, [row.path for row in trained.test_rows]))
+    names = trained.evaluation.metrics["class_names"]
+    probabilities = [[prediction.probabilities[name] for name in names] for prediction in predictions]
+    np.testing.assert_allclose(probabilities, trained.evaluation.probabilities, atol=1e-5)
+    hits = [prediction.label == row.label for prediction, row in zip(predictions, trained.test_rows, strict=True)]
+    assert np.mean(hits) == pytest.approx(trained.evaluation.metrics["accuracy"])
+
+
+def test_the_same_seed_trains_the_same_and_writes_the_next_version(trained, tmp_path):
+    to = shutil.copytree(trained.to, tmp_path / "again")
+    evaluation = train_on_directory(trained.folder, to, SPEC, epochs=2, batch_size=8, seed=5)
+    assert (to / "1" / "saved_model.pb").is_file()
+    assert (to / "2" / "saved_model.pb").is_file()
+    np.testing.assert_array_equal(evaluation.labels, trained.evaluation.labels)
+    np.testing.assert_allclose(evaluation.probabilities, trained.evaluation.probabilities, atol=1e-3)
+    assert evaluation.metrics["accuracy"] == trained.evaluation.metrics["accuracy"]
+
+
+def test_too_much_for_the_cache_and_a_broken_video(trained, tmp_path, monkeypatch, capfd, caplog):
+    folder = shutil.copytree(trained.folder, tmp_path / "digits")
+    broken = next(folder.glob("up/*.mp4"))
+    broken.write_bytes(b"no video")
+    monkeypatch.setattr(train, "CACHED_BYTES_AT_MOST", 0)
+    spec = ClipSpec(4, 16, 16, frames_per_second=8.0)
+    evaluation = train_on_directory(folder, tmp_path / "model", spec, epochs=1, batch_size=8, seed=5)
+    output = capfd.readouterr()
+    assert np.isfinite(evaluation.probabilities).all()
+    assert any(message.startswith(f"skipped {broken}: FFmpeg cannot read it") for message in caplog.messages)
+    assert "val_accuracy" in output.out
+    assert "\b" not in output.out
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_goes_on_with_the_same_arguments_only(digits, tmp_path, monkeypatch):
+    class InterruptSecondEpoch(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    options = {"to": tmp_path / "model", "clip_spec": ClipSpec(4, 16, 16), "batch_size": 16, "epochs": 2}
+    with monkeypatch.context() as patch:
+        callbacks = [*training_callbacks(tmp_path / "model" / "training"), InterruptSecondEpoch()]
+        patch.setattr(train, "training_callbacks", lambda folder: callbacks)
+        with pytest.raises(KeyboardInterrupt):
+            train_on_directory(digits, seed=7, **options)
+        [logger] = [callback for callback in callbacks if isinstance(callback, keras.callbacks.CSVLogger)]
+        logger.csv_file.close()  # in a process of its own, its end would
+    assert not (tmp_path / "model" / "model.keras").exists()
+    with pytest.raises(ValueError, match=r"training holds a training that was interrupted with \{'seed': 7\}: go on"):
+        train_on_directory(digits, seed=8, **options)
+    train_on_directory(digits, seed=7, **options)
+    with open(tmp_path / "model" / "training" / "log.csv", newline="") as file:
+        assert [line["epoch"] for line in csv.DictReader(file)] == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, r"`epochs` must be at least 1, received 0"),
+        ({"batch_size": -3}, r"`batch_size` must be at least 1, received -3"),
+        ({"learning_rate": 0.0}, r"`learning_rate` must be a positive number, received 0\.0"),
+        ({"learning_rate": float("nan")}, r"`learning_rate` must be a positive number, received nan"),
+        ({"seed": -6}, r"`seed` must be from 0 to 4294967295, received -6"),
+        ({"test_split": 1.5}, r"must lie between 0 and 1, received 1\.5"),
+        ({"validation_split": -0.5}, r"must lie between 0 and 1, received -0\.5"),
+        ({"preset": "huge"}, r"no preset 'huge': expected one of \['base', 'small'\]"),
+        ({"groups": "camera"}, r"`groups='camera'` names a column"),
+        ({"clip_spec": ClipSpec(8, 5, 7)}, r"at least 8 x 8, received 5 x 7"),
+    ],
+)
+def test_arguments_out_of_range_leave_nothing_behind(digits, tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        train_on_directory(digits, tmp_path / "model", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_that_cannot_be_trained_on(digits, tmp_path):
+    shutil.copytree(digits / "up", tmp_path / "one" / "up")
+    with pytest.raises(ValueError, match=r"one has videos of one class only, \['up'\]"):
+        train_on_directory(tmp_path / "one", tmp_path / "model")
+    shutil.copytree(digits / "up", tmp_path / "few" / "up")
+    for path in sorted((digits / "down").iterdir())[:2]:
+        (tmp_path / "few" / "down").mkdir(exist_ok=True)
+        shutil.copy(path, tmp_path / "few" / "down")
+    with pytest.raises(ValueError, match=r"Class 'down' has videos of 2 groups \(such as .*at least 3 groups"):
+        train_on_directory(tmp_path / "few", tmp_path / "model")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"empty holds no videos"):
+        train_on_directory(tmp_path / "empty", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_place_that_cannot_be_written_is_found_before_training(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "video_dataset_from_manifest", lambda *_, **__: pytest.fail("it read videos"))
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"file/model cannot be written \(Not a directory\): name another folder"):
+        train_on_directory(digits, tmp_path / "file" / "model")
