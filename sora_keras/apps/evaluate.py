@@ -41,9 +41,8 @@ def evaluate_on_directory(
             f"{os.fspath(directory)} has the classes {unknown}, which the model does not know; its classes are "
             f"{model.class_names}: rename or leave out those sub-folders."
         )
-    sampling = "uniform" if model.clip_spec.frames_per_second is None else "center_window"
     dataset = video_dataset_from_manifest(
-        rows, model.clip_spec, class_names=model.class_names, batch_size=8, shuffle=False, sampling=sampling
+        rows, model.clip_spec, class_names=model.class_names, batch_size=8, shuffle=False
     )
     evaluation = evaluate_classifier(model, dataset)
     title = f"{Path(model_path).name} on {Path(directory).name}"

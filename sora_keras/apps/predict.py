@@ -56,7 +56,7 @@ def predict_videos(model_path: str | os.PathLike[str], paths: Sequence[str | os.
     clip_spec, class_names, predict = _load(model_path)
     for path in paths:
         try:
-            clip = read_clip(path, clip_spec, "uniform" if clip_spec.frames_per_second is None else "center_window")
+            clip = read_clip(path, clip_spec)
         except VideoError as error:
             yield Prediction(os.fspath(path), {}, error.reason)
             continue

@@ -90,15 +90,13 @@ def train_on_directory(
     _check_resumed(Path(to) / "training", arguments)
     cache = len(rows) * _bytes_per_clip(clip_spec) <= CACHED_BYTES_AT_MOST
 
-    def dataset(part: list[Row], **options: Any) -> Any:
+    def dataset(part: list[Row], shuffle: bool = False, sampling: str = "uniform") -> Any:
         return video_dataset_from_manifest(
-            part, clip_spec, class_names=class_names, batch_size=batch_size, seed=seed, cache=cache, **options
+            part, clip_spec, "int", class_names, batch_size, shuffle, seed, sampling, cache=cache
         )
 
-    windows = {} if clip_spec.frames_per_second is None else {"sampling": "center_window"}
-    train = dataset(train_rows, **windows)
-    validation = dataset(validation_rows, shuffle=False, **windows)
-    test = dataset(test_rows, shuffle=False, **windows)
+    train = dataset(train_rows, shuffle=True, sampling="uniform" if cache else "random_window")
+    validation, test = dataset(validation_rows), dataset(test_rows)
     with warnings.catch_warnings():
         # Without a cache, what cannot be read makes an epoch shorter than foreseen, and Keras takes that for a lack.
         warnings.filterwarnings("ignore", message="Your input ran out of data", category=UserWarning)

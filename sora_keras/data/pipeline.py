@@ -162,8 +162,8 @@ def video_dataset_from_manifest(
         clips = clips.map(_frames_only)
     dataset = clips if batch_size is None else clips.batch(batch_size)
     dataset = dataset.prefetch(tf.data.AUTOTUNE)
-    # Skipping makes the length unknown to tf.data, which costs Keras its progress bar and makes it warn at every epoch's
-    # end. What it is told instead holds when nothing is skipped, and an epoch that ends earlier is fine with Keras.
+    # Skipping makes the length unknown to tf.data, which costs Keras its progress bar and makes it warn at the end of
+    # every epoch. What it is told instead holds when nothing is skipped; it copes with an epoch that ends earlier.
     num_batches = -(-len(rows) // (batch_size or 1))
     dataset.cardinality = lambda: tf.constant(num_batches, tf.int64)
     dataset.class_names, dataset.rows, dataset.faults = class_names, rows, faults

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -60,7 +61,7 @@ def load_preset(path: str | os.PathLike[str], cls: type[ModelT]) -> ModelT:
         The model.
 
     Raises:
-        ValueError: if there is none, or one of another class.
+        ValueError: if there is none, a damaged one, or one of another class.
 
     Example:
         >>> load_preset("saved_models/fights", SoraClassifier)
@@ -71,6 +72,8 @@ def load_preset(path: str | os.PathLike[str], cls: type[ModelT]) -> ModelT:
             f"There is no preset {os.fspath(path)!r}: expected one of {sorted(BACKBONES)}, or a folder that holds "
             f"{FILE_NAME}."
         )
+    if not zipfile.is_zipfile(file):
+        raise ValueError(f"{file} is damaged: it is not the archive that Keras writes; save the model again.")
     model = keras.saving.load_model(file)
     if not isinstance(model, cls):
         raise ValueError(f"{file} holds a {type(model).__name__}, expected a {cls.__name__}.")

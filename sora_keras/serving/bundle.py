@@ -56,7 +56,7 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
         The loaded version.
 
     Raises:
-        ValueError: if there is no such model.
+        ValueError: if there is no such model, or it is damaged.
 
     Example:
         >>> bundle = load_bundle("saved_models/fights")
@@ -72,11 +72,15 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
             f"{base} holds no exported model: expected a folder with numbered versions, each with saved_model.pb and "
             f"{CLIP_SPEC_FILE}; write one with `sora-keras export`."
         )
-    description = json.loads((folder / CLIP_SPEC_FILE).read_text(encoding="utf-8"))
-    loaded = tf.saved_model.load(os.fspath(folder))
-    signature = loaded.signatures["serving_default"]
+    try:
+        description = json.loads((folder / CLIP_SPEC_FILE).read_text(encoding="utf-8"))
+        clip_spec, class_names = ClipSpec.from_config(description["clip_spec"]), list(description["class_names"])
+        loaded = tf.saved_model.load(os.fspath(folder))
+        signature = loaded.signatures["serving_default"]
+    except (ValueError, LookupError, TypeError, OSError, tf.errors.OpError) as error:
+        raise ValueError(f"{folder} is damaged ({type(error).__name__}: {error}): export the model again.") from error
     signature._loaded = loaded  # the signature alone does not keep the model's variables alive
-    return Bundle(folder, ClipSpec.from_config(description["clip_spec"]), description["class_names"], signature)
+    return Bundle(folder, clip_spec, class_names, signature)
 
 
 def versions_in(path: str | os.PathLike[str]) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from rich.console import Console
 
 from sora_keras.serving.bundle import CLIP_SPEC_FILE, versions_in
 
@@ -61,8 +63,10 @@ def export(model: Any, path: str | os.PathLike[str], version: int | None = None)
         raise FileExistsError(f"{base / str(version)} is there already: leave `version` out to write the next one.")
     base.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=base))
+    console = Console(stderr=True)
     try:
-        _write(model, partial)
+        with console.status(f"Exporting version {version}") if console.is_terminal else contextlib.nullcontext():
+            _write(model, partial)
         partial.chmod(0o755)
         partial.rename(base / str(version))
     except tf.errors.OpError as error:

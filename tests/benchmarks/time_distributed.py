@@ -84,7 +84,9 @@ def compare(title, calls, runs):
 
 
 def main(runs):
-    print(f"TensorFlow {tf.__version__}, Keras {keras.__version__}, {os.cpu_count()} cores, T={NUM_FRAMES}, {SIDE}x{SIDE}")
+    print(
+        f"TensorFlow {tf.__version__}, Keras {keras.__version__}, {os.cpu_count()} cores, T={NUM_FRAMES}, {SIDE}x{SIDE}"
+    )
     rng = np.random.default_rng(0)
     clips = rng.integers(0, 256, (max(PREDICT_BATCHES), NUM_FRAMES, SIDE, SIDE, 3), dtype=np.uint8)
     labels = rng.integers(0, NUM_CLASSES, TRAIN_BATCH)

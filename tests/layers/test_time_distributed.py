@@ -112,9 +112,7 @@ def test_lstm_behind_it_skips_masked_frames():
     symbolic = keras.Input((None, 4))
     features = TimeDistributed(keras.layers.Dense(3))(keras.layers.Masking()(symbolic))
     model = keras.Model(symbolic, keras.layers.LSTM(2)(features))
-    np.testing.assert_allclose(
-        model.predict(padded, verbose=0), model.predict(inputs[:, :3], verbose=0), atol=1e-6
-    )
+    np.testing.assert_allclose(model.predict(padded, verbose=0), model.predict(inputs[:, :3], verbose=0), atol=1e-6)
 
 
 def test_mixed_precision():

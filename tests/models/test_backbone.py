@@ -44,7 +44,9 @@ def test_outputs_equal_the_network_written_out_by_hand():
     change = np.concatenate([np.zeros_like(scaled[:, :1]), np.diff(scaled, axis=1)], axis=1)
     x = np.concatenate([scaled, change], axis=-1).reshape(-1, 16, 24, 6)
     for index in (0, 1):
-        kernel, bias = (next(w for p, w in weights.items() if p.endswith(f"conv_{index}/{n}")) for n in ("kernel", "bias"))
+        kernel, bias = (
+            next(w for p, w in weights.items() if p.endswith(f"conv_{index}/{n}")) for n in ("kernel", "bias")
+        )
         x = keras.ops.relu(keras.ops.conv(x, kernel, padding="same") + bias)
         x = keras.ops.max_pool(x, 2, 2)
     features = keras.ops.convert_to_numpy(keras.ops.mean(x, axis=(1, 2))).reshape(2, 4, 6)
@@ -141,7 +143,10 @@ def test_penalty_counts_convolutions_and_lstms():
         ({"filters": ()}, r"`filters` must hold at least one positive number, received \(\)"),
         ({"lstm_units": (5, 0)}, r"`lstm_units` must hold at least one positive number, received \(5, 0\)"),
         ({"filters": (2, 2, 2, 2, 2)}, r"frames of at least 32 x 32, received 16 x 24"),
-        ({"frame_encoder": keras.Sequential([keras.Input((16, 24, 3)), keras.layers.Conv2D(2, 3)])}, r"\(None, 14, 22, 2\)"),
+        (
+            {"frame_encoder": keras.Sequential([keras.Input((16, 24, 3)), keras.layers.Conv2D(2, 3)])},
+            r"\(None, 14, 22, 2\)",
+        ),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):

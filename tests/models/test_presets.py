@@ -12,6 +12,12 @@ def test_every_preset_builds(name):
     assert backbone.output["embedding"].shape[0] is None
 
 
+def test_a_damaged_file_is_named(tmp_path):
+    (tmp_path / "model.keras").write_bytes(b"PK cut off")
+    with pytest.raises(ValueError, match=r"model\.keras is damaged"):
+        SoraBackbone.from_preset(tmp_path)
+
+
 def test_a_failed_save_leaves_the_old_model_alone(tmp_path):
     backbone = SoraBackbone.from_preset("small", ClipSpec(2, 16, 16))
     backbone.save_to_preset(tmp_path)

@@ -1,6 +1,7 @@
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,20 @@ def test_bundle_predicts(exported, expected):
         bundle = load_bundle(path)
         assert (bundle.path, bundle.clip_spec, bundle.class_names) == (exported, SPEC, NAMES)
         np.testing.assert_allclose(bundle.predict(FRAMES), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("damage", ["description", "empty description", "graph", "variables"])
+def test_a_damaged_bundle_is_named(exported, tmp_path, damage):
+    version = tmp_path / "1"
+    shutil.copytree(exported, version)
+    if damage.endswith("description"):
+        text = "{}" if damage.startswith("empty") else '{"clip_spec": {"num_fra'
+        (version / "assets.extra" / "clip_spec.json").write_text(text)
+    else:
+        file = version / ("saved_model.pb" if damage == "graph" else "variables/variables.data-00000-of-00001")
+        file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"(?s)1 is damaged \(\w+: .*export the model again"):
+        load_bundle(tmp_path)
 
 
 def test_versions_count_up_and_none_is_overwritten(model, tmp_path):

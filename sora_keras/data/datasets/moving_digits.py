@@ -1,9 +1,9 @@
 """Real scanned digits set in motion, as a folder of H.264 videos: eight motions, a folder each.
 
 Data: the 1,797 handwritten digits of 8x8 pixels that scikit-learn ships (UCI Optical Recognition of Handwritten Digits,
-CC BY 4.0; Alpaydin and Kaynak, 1998, https://doi.org/10.24432/C50P49). Nothing is downloaded. A left-moving video shown
-backwards is a right-moving one, and so for each pair of motions: a frame does not tell the class to those who do not
-know when it was shown.
+CC BY 4.0; Alpaydin and Kaynak, 1998, https://doi.org/10.24432/C50P49). Nothing is downloaded. Place, angle and size run
+around circles (what leaves on the left comes back on the right, what has grown to the full starts small again), so any
+single frame, first, last or between, looks alike in all eight classes: only motion tells them apart.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from sora_keras.video.writing import write_video
 MOTIONS = ("clockwise", "counter_clockwise", "down", "growing", "left", "right", "shrinking", "up")
 COLUMNS = ("path", "label", "group", "digit", "motion", "start_seconds", "end_seconds")
 NUM_SCANS = 1797
+SMALLEST_DIGIT, LARGEST_DIGIT = 0.3, 0.66  # of the picture's side
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 
 
@@ -196,36 +197,35 @@ def render(
 
 
 def _place(motion: str, progress: np.ndarray, size: int, rng: np.random.Generator) -> Placement:
-    """Centers, sizes and angles at each frame for `progress (T,)`, 0 at the motion's start and 1 at its end."""
-    digit_size = size * rng.uniform(0.34, 0.46)
-    margin = 0.75 * digit_size
-    centers = np.tile(rng.uniform(margin, size - margin, 2), (len(progress), 1))
-    sizes = np.full(len(progress), digit_size)
-    angles = np.full(len(progress), rng.uniform(-40, 40))
+    """Centers, sizes and angles at each frame for `progress (T,)`, 0 at the motion's start and 1 at its end.
+
+    Position, angle and (logarithm of the) size run around circles and start anywhere on them, so each is spread evenly
+    at every frame, whatever the motion.
+    """
+    centers = np.tile(rng.uniform(0, size, 2), (len(progress), 1))
+    angles = np.full(len(progress), rng.uniform(0, 360))
+    growth = np.full(len(progress), rng.uniform(0, 1))
     if motion in DIRECTIONS:
-        axis = 0 if motion in ("left", "right") else 1
-        sign = DIRECTIONS[motion][axis]
-        room = size - digit_size
-        distance = room * rng.uniform(0.45, 0.8)
-        middle = size / 2 + (room - distance) * rng.uniform(-0.5, 0.5)
-        centers[:, axis] = middle + sign * distance * (progress - 0.5)
+        centers += np.outer(progress, DIRECTIONS[motion]) * size * rng.uniform(0.35, 0.7)
     elif motion in ("growing", "shrinking"):
-        factor = rng.uniform(1.7, 2.4) if motion == "growing" else 1 / rng.uniform(1.7, 2.4)
-        sizes *= factor ** (progress - 0.5)
+        growth += progress * rng.uniform(0.6, 0.95) * (1 if motion == "growing" else -1)
     else:
-        turn = rng.uniform(70, 160) * (1 if motion == "clockwise" else -1)
-        angles += turn * (progress - 0.5)
-    return Placement(centers, sizes, angles)
+        angles += progress * rng.uniform(70, 160) * (1 if motion == "clockwise" else -1)
+    smallest, largest = size * SMALLEST_DIGIT, size * LARGEST_DIGIT
+    return Placement(centers % size, smallest * (largest / smallest) ** (growth % 1), angles % 360)
 
 
 def _stamp(digit: np.ndarray, placement: Placement, index: int, size: int) -> np.ndarray:
-    """The digit alone, `float32 (size, size)` in 0..255, where `placement` puts it at frame `index`."""
+    """The digit alone, `float32 (size, size)` in 0..255, where `placement` puts it at frame `index`.
+
+    What leaves the picture on one side comes back on the other.
+    """
     scale = placement.sizes[index] / len(digit)
     center = (len(digit) - 1) / 2
     matrix = cv2.getRotationMatrix2D((center, center), -placement.angles[index], scale)
-    matrix[:, 2] += placement.centers[index] - center
-    stamp = cv2.warpAffine(digit, matrix, (size, size), flags=cv2.INTER_CUBIC)
-    return stamp.clip(0, 255)
+    matrix[:, 2] += placement.centers[index] - center + size  # into the middle one of nine pictures
+    nine = cv2.warpAffine(digit, matrix, (3 * size, 3 * size), flags=cv2.INTER_CUBIC)
+    return nine.reshape(3, size, 3, size).sum(axis=(0, 2)).clip(0, 255)
 
 
 def _background(size: int, rng: np.random.Generator) -> np.ndarray:

@@ -116,7 +116,6 @@ class TestSeed:
             np.testing.assert_array_equal(frames, again[path])
             assert np.any(frames != other[path])
 
-    @pytest.mark.xfail(reason="x264's macroblock tree reads what it never wrote: write_video must turn it off")
     def test_the_same_seed_makes_the_same_frames(self, folder, tmp_path):
         again = make(tmp_path / "again")
         assert (again / "manifest.csv").read_bytes() == (folder / "manifest.csv").read_bytes()
@@ -205,14 +204,14 @@ NUM_DRAWN = 60
 
 
 @pytest.fixture(scope="module")
-def moments() -> dict[str, list[list[dict[str, float]]]]:
-    """Moments of the digit in the first and in the last frame of many videos, for each motion."""
+def drawn() -> dict[str, list[np.ndarray]]:
+    """Masks of the digit `(T, 64, 64)` in many videos of each motion."""
     images = load_digits().images.astype(np.float32) * (255 / 16)
 
     def draw(motion, index):
         rng = np.random.default_rng([1, index])
-        frames = render(images[rng.integers(len(images))], motion, 8, 64, (0, 7), rng)
-        return [cv2.moments(bright_pixels(frame), binaryImage=True) for frame in frames[[0, -1]]]
+        frames = render(images[rng.integers(len(images))], motion, 24, 64, (0, 23), rng)
+        return np.stack([bright_pixels(frame) for frame in frames])
 
     return {motion: [draw(motion, index) for index in range(NUM_DRAWN)] for motion in MOTIONS}
 
@@ -222,55 +221,68 @@ def bright_pixels(frame: np.ndarray) -> np.ndarray:
     return (cv2.blur(frame.mean(axis=-1), (3, 3)) > 115).astype(np.uint8)
 
 
+def center(mask: np.ndarray) -> np.ndarray:
+    """Row and column of the mask's middle on a picture whose sides meet: the circular mean, in pixels."""
+    circle = np.exp(2j * np.pi * np.arange(64) / 64)
+    return np.angle([mask.sum(axis=1) @ circle, mask.sum(axis=0) @ circle]) * 64 / (2 * np.pi)
+
+
+def path_of(masks: np.ndarray) -> np.ndarray:
+    """How far the middle has gone since the first frame, `(T, 2)` rows and columns, over the picture's sides."""
+    path = np.unwrap([center(mask) for mask in masks], period=64, axis=0)
+    return path - path[0]
+
+
 class TestMotion:
     """What is drawn moves as its name says, by the moments of the bright pixels."""
 
     @pytest.mark.parametrize(
-        ("motion", "axis", "sign"), [("left", "m10", -1), ("right", "m10", 1), ("up", "m01", -1), ("down", "m01", 1)]
+        ("motion", "axis", "sign"), [("left", 1, -1), ("right", 1, 1), ("up", 0, -1), ("down", 0, 1)]
     )
-    def test_centroid(self, moments, motion, axis, sign):
-        other = {"m10": "m01", "m01": "m10"}[axis]
-        for first, last in moments[motion]:
-            moved, strayed = (last[name] / last["m00"] - first[name] / first["m00"] for name in (axis, other))
-            assert sign * moved > 8
-            assert abs(strayed) < 2
+    def test_middle(self, drawn, motion, axis, sign):
+        for masks in drawn[motion]:
+            path = path_of(masks)
+            assert 0.35 * 64 - 2 < sign * path[-1, axis] < 0.7 * 64 + 2
+            assert np.abs(path[:, 1 - axis]).max() < 2.5
 
     @pytest.mark.parametrize(("motion", "sign"), [("growing", 1), ("shrinking", -1)])
-    def test_area(self, moments, motion, sign):
-        for first, last in moments[motion]:
-            assert 2 < (last["m00"] / first["m00"]) ** sign < 8
+    def test_area(self, drawn, motion, sign):
+        for masks in drawn[motion]:
+            growth = sign * np.diff(np.log(masks.sum(axis=(1, 2)) + 1.0))
+            # All steps go one way, but the one at most in which the full-grown digit starts small again.
+            assert (growth > 0).mean() > 0.8
+            assert (growth < -0.7).sum() <= 1
+            assert 0.3 < growth[growth > -0.7].sum() < 2.2
 
     @pytest.mark.parametrize("motion", ["left", "right", "up", "down", "clockwise", "counter_clockwise"])
-    def test_only_growing_and_shrinking_change_the_area(self, moments, motion):
-        for first, last in moments[motion]:
-            assert 0.7 < last["m00"] / first["m00"] < 1.4
+    def test_only_growing_and_shrinking_change_the_area(self, drawn, motion):
+        for masks in drawn[motion]:
+            areas = masks.sum(axis=(1, 2))
+            assert 0.6 < areas[-1] / areas[0] < 1.6
 
     @pytest.mark.parametrize(("motion", "sign"), [("clockwise", 1), ("counter_clockwise", -1)])
-    def test_principal_axis(self, motion, sign):
-        images = load_digits().images.astype(np.float32) * (255 / 16)
-        turns = []
-        for index in range(NUM_DRAWN):
-            rng = np.random.default_rng([2, index])
-            frames = render(images[rng.integers(len(images))], motion, 24, 64, (0, 23), rng)
-            angles = [self.principal_angle(frame) for frame in frames]
-            # An axis has no head: angles are known up to 180 degrees, and neighboring frames differ by little.
-            turns.append(np.unwrap(angles, period=np.pi)[-1] - angles[0])
+    def test_principal_axis(self, drawn, motion, sign):
+        # An axis has no head: angles are known up to 180 degrees, and neighboring frames differ by little.
+        turns = [
+            np.ptp(angles) * np.sign(angles[-1] - angles[0])
+            for angles in (
+                np.unwrap([principal_angle(mask) for mask in masks], period=np.pi) for masks in drawn[motion]
+            )
+        ]
         # Rows count downwards, so growing angles are clockwise. Round digits such as 0 have no axis to speak of.
         assert np.mean(np.sign(turns) == sign) > 0.9
         assert 60 < np.median(np.degrees(turns)) * sign < 170
 
-    @staticmethod
-    def principal_angle(frame: np.ndarray) -> float:
-        moments = cv2.moments(bright_pixels(frame), binaryImage=True)
-        return 0.5 * np.arctan2(2 * moments["mu11"], moments["mu20"] - moments["mu02"])
+    @pytest.mark.parametrize("motion", ["clockwise", "counter_clockwise", "growing", "shrinking"])
+    def test_what_does_not_travel_stays(self, drawn, motion):
+        strayed = [np.abs(path_of(masks)).max() for masks in drawn[motion]]
+        assert np.median(strayed) < 5
 
-    @pytest.mark.parametrize("motion", MOTIONS)
-    def test_the_digit_stays_in_the_picture(self, moments, motion):
-        for pair in moments[motion]:
-            for side in pair:
-                assert side["m00"] > 40
-                assert 8 < side["m10"] / side["m00"] < 56
-                assert 8 < side["m01"] / side["m00"] < 56
+
+def principal_angle(mask: np.ndarray) -> float:
+    rows, columns = np.round(32 - center(mask)).astype(int)
+    moments = cv2.moments(np.roll(mask, (rows, columns), axis=(0, 1)), binaryImage=True)
+    return 0.5 * np.arctan2(2 * moments["mu11"], moments["mu20"] - moments["mu02"])
 
 
 def test_one_frame_does_not_tell_the_class_but_several_do(tmp_path):
@@ -286,8 +298,12 @@ def test_one_frame_does_not_tell_the_class_but_several_do(tmp_path):
         chosen = [chosen[index] for index in rng.permutation(len(chosen))[:number]]
         clips = np.stack([read_clip(row.path, ClipSpec(8, 16, 16)).frames.mean(axis=-1) for row in chosen])
         labels[part] = [row.label for row in chosen]
-        one_frame = clips[np.arange(number), rng.integers(0, 8, number)]
-        features[part] = {"one frame": one_frame, "all frames": clips, "changes": np.diff(clips, axis=1)}
+        features[part] = {
+            "first frame": clips[:, 0],
+            "last frame": clips[:, -1],
+            "any frame": clips[np.arange(number), rng.integers(0, 8, number)],
+            "changes": np.diff(clips, axis=1),
+        }
     assert len(labels["train"]) == num_train
     assert len(labels["test"]) == num_test
 
@@ -296,6 +312,6 @@ def test_one_frame_does_not_tell_the_class_but_several_do(tmp_path):
         model.fit(features["train"][name].reshape(num_train, -1), labels["train"])
         return model.score(features["test"][name].reshape(num_test, -1), labels["test"])
 
-    assert accuracy("one frame") <= 0.25
-    assert accuracy("all frames") >= 0.5
-    assert accuracy("changes") >= 0.65
+    for name in ("first frame", "last frame", "any frame"):
+        assert accuracy(name) <= 0.2, name
+    assert accuracy("changes") >= 0.3
