@@ -18,7 +18,7 @@ import numpy as np
 
 import sora_keras
 from sora_keras.data import k_fold, read_manifest, video_dataset_from_manifest
-from sora_keras.evaluation import classification_metrics
+from sora_keras.evaluation import Mistake, classification_metrics
 from sora_keras.models import SqueezeNet
 
 CLIP_SPEC = sora_keras.ClipSpec(num_frames=16, height=112, width=112)
@@ -49,7 +49,9 @@ def main(data: Path, weights: Path | None, seeds: list[int], to: Path) -> None:
     print("accuracy of each seed:", np.round((probabilities.argmax(-1) == labels).mean(-1), 3).tolist())
     metrics = judge(labels, probabilities.mean(0), clips)
     show(f"{len(seeds)} seeds averaged", metrics)
-    print("report:", sora_keras.save_report(metrics, to / "report", title="Fights, grouped 5-fold, seeds averaged"))
+    mistakes = worst_mistakes(frames, labels, probabilities.mean(0), clips)
+    title = "Fights, grouped 5-fold, seeds averaged"
+    print("report:", sora_keras.save_report(metrics, to / "report", mistakes=mistakes, title=title))
 
 
 def build(class_names: list[str], weights: Path | None) -> sora_keras.SoraClassifier:
@@ -66,6 +68,15 @@ def build(class_names: list[str], weights: Path | None) -> sora_keras.SoraClassi
 def judge(labels: np.ndarray, probabilities: np.ndarray, clips) -> dict:
     groups = [row.group for row in clips.rows]
     return classification_metrics(labels, probabilities, clips.class_names, groups=groups)
+
+
+def worst_mistakes(frames: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, clips, number=8) -> list[Mistake]:
+    names, predicted = clips.class_names, probabilities.argmax(-1)
+    wrong = np.flatnonzero(predicted != labels)
+    return [
+        Mistake(frames[i], names[labels[i]], names[predicted[i]], probabilities[i].max(), clips.rows[i].path)
+        for i in sorted(wrong, key=lambda i: -probabilities[i].max())[:number]
+    ]
 
 
 def show(name: str, metrics: dict) -> None:
