@@ -200,13 +200,16 @@ def _fold_indices(rows: Sequence[Row], num_folds: int, seed: int) -> Iterator[li
     """Indices of the rows in each fold."""
     import warnings
 
+    import numpy as np
     from sklearn.model_selection import StratifiedGroupKFold
 
-    labels, groups = [row.label or "" for row in rows], [row.group for row in rows]
+    labels, (names, groups) = [row.label or "" for row in rows], np.unique([r.group for r in rows], return_inverse=True)
+    # Groups get random numbers, by which ties are broken: scikit-learn's own shuffling does next to nothing before 1.8.
+    groups = np.random.default_rng(seed).permutation(len(names))[groups]
     with warnings.catch_warnings():
         # A class with fewer rows than folds is fine here: what matters, both sides having it, is checked afterwards.
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-        folds = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed).split(labels, labels, groups)
+        folds = StratifiedGroupKFold(num_folds).split(labels, labels, groups)
         yield from (list(validation) for _, validation in folds)
 
 

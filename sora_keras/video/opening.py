@@ -14,6 +14,9 @@ from av.stream import Disposition
 # FFmpeg draws text as pictures, and playlists lead to other files than the one that was named.
 _NOT_VIDEO_FORMATS = {"tty": "a text file", "concat": "a playlist", "hls": "a playlist", "dash": "a playlist"}
 
+# Titles in other encodings than UTF-8 are no reason to refuse a video; from PyAV 19 on they are none by default.
+_METADATA_OPTIONS = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+
 
 class VideoError(OSError):
     """A file cannot be read or written as a video; the message names it, what is wrong and what to do.
@@ -58,7 +61,7 @@ def open_video(path: str | os.PathLike[str]) -> Iterator[Any]:
     try:
         # The prefix keeps a colon in a name from reading as a protocol, the whitelist keeps playlists off the network.
         url = f"file:{os.fsdecode(path)}"
-        with av.open(url, options={"protocol_whitelist": "file"}, metadata_errors="replace") as container:
+        with av.open(url, options={"protocol_whitelist": "file"}, **_METADATA_OPTIONS) as container:
             yield _video_stream(path, container)
     except av.FFmpegError as error:
         what = error.strerror or type(error).__name__

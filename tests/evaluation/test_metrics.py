@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import numpy as np
 import pytest
@@ -145,16 +144,9 @@ def test_the_same_seed_repeats_and_json_holds_everything():
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 def test_lower_precision_and_small_integers_are_taken(dtype):
-    labels, probabilities, names = random_case(30, 101)
+    labels, probabilities, names = random_case(300, 101)
     metrics = classification_metrics(labels.astype(np.uint8), probabilities.astype(dtype), names)
     assert metrics["accuracy"] == pytest.approx(classification_metrics(labels, probabilities, names)["accuracy"])
-
-
-def test_ten_thousand_clips_of_101_classes_are_quick():
-    case = random_case(10_000, 101)
-    start = time.process_time()
-    classification_metrics(*case)
-    assert time.process_time() - start < 4  # about 1 s; processor time, so that a busy machine does not fail it
 
 
 GOOD = predictions_as_probabilities([0, 1, 2, 0, 1], 3)

@@ -97,6 +97,20 @@ def test_any_file_name(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, 
     assert abs(int(read_clip(kind(name), SPEC).frames.mean()) - 70) <= 3
 
 
+def test_a_title_in_another_encoding_is_no_fault(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.height = stream.width = 32
+        container.metadata["title"] = "caf\u00e9"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), "rgb24")))
+        container.mux(stream.encode(None))
+    utf8, latin1 = "caf\u00e9".encode(), b"caf\xe9\xe9"
+    assert utf8 in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(utf8, latin1))
+    assert read_clip(path, ClipSpec(2, 16, 16)).frames.max() < 10
+
+
 def test_a_cover_picture_is_no_video(tmp_path: pathlib.Path) -> None:
     with av.open(str(tmp_path / "song.m4a"), "w", format="mp4") as container:
         sound_stream = container.add_stream("aac", rate=8000, layout="mono")
