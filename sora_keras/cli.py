@@ -33,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"sora-keras {options.command}: {message}", file=sys.stderr)
         return ERROR_EXIT_CODE
     except KeyboardInterrupt:
-        print(f"sora-keras {options.command}: interrupted; the same command goes on.", file=sys.stderr)
+        hint = "; the same command goes on" if options.command == "train" else ""
+        print(f"sora-keras {options.command}: interrupted{hint}.", file=sys.stderr)
         return 130
 
 
@@ -102,7 +103,7 @@ def _add_predict(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def _add_export(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     export = actions.add_parser("export", help="a trained model to a versioned SavedModel for TensorFlow Serving")
     export.add_argument("model", help="folder that `train` wrote")
-    export.add_argument("to", help="folder of the versions; the next number is written")
+    export.add_argument("--to", required=True, metavar="DIR", help="folder of the versions; the next number is written")
     export.set_defaults(action=_export)
 
 
@@ -162,7 +163,7 @@ def _predict(options: argparse.Namespace) -> int:
         Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)
     for error in errors:
         print(error, file=sys.stderr)
-    return 1 if errors else 0
+    return ERROR_EXIT_CODE if errors else 0
 
 
 def _export(options: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ OPTIONS = {
     "train": "--to --preset --frames --size --fps --groups --epochs --batch-size --learning-rate --seed folder",
     "evaluate": "--to --groups model folder",
     "predict": "--json model VIDEO",
-    "export": "model to",
+    "export": "model --to",
     "check": "folder",
 }
 TRAIN = ["--frames", "4", "--size", "16", "--epochs", "1"]
@@ -203,13 +203,13 @@ class TestPredict:
         bad, good = tmp_path / "[kaputt] ü.mp4", next(videos.rglob("*.mp4"))
         bad.write_bytes(b"")
         code, output, error = run("predict", trained[0], bad, good)
-        assert code == 1
+        assert code == 2
         assert "[kaputt] ü.mp4" in output
         assert "cannot be read" in output
         assert good.name in output
         assert error == f"{bad}: the file is empty (0 bytes); download or copy it again\n"
         code, output, error = run("predict", "--json", trained[0], bad, good)
-        assert code == 1
+        assert code == 2
         first, second = (json.loads(line) for line in output.splitlines())
         assert first["label"] is None
         assert first["probabilities"] == {}
@@ -244,21 +244,25 @@ class TestEvaluateAndExport:
 
     def test_export_writes_the_next_version(self, run, trained, videos, tmp_path):
         for version in ("1", "2"):
-            assert run("export", trained[0], tmp_path / "served") == (0, f"{tmp_path / 'served' / version}\n", "")
+            assert run("export", trained[0], "--to", tmp_path / "served") == (
+                0,
+                f"{tmp_path / 'served' / version}\n",
+                "",
+            )
         video = next(videos.rglob("*.mp4"))
         lines = [run("predict", model, video, "--json")[1] for model in (trained[0], tmp_path / "served")]
         first, second = (json.loads(line)["probabilities"] for line in lines)
         assert first == pytest.approx(second, abs=1e-5)
 
     def test_errors(self, fails, trained, videos, tmp_path):
-        for command, other in (("evaluate", videos), ("export", tmp_path / "x")):
-            assert "gone" in fails(command, tmp_path / "gone", other)
+        for command, *others in (("evaluate", videos), ("export", "--to", tmp_path / "x")):
+            assert "gone" in fails(command, tmp_path / "gone", *others)
         unknown = make_videos(tmp_path / "others", red=80, blue=10)
         assert "has the classes ['blue', 'red'], which the model does not know" in fails(
             "evaluate", trained[0], unknown
         )
         a_file = next(videos.rglob("*.mp4"))
-        assert str(a_file) in fails("export", trained[0], a_file / "x")
+        assert str(a_file) in fails("export", trained[0], "--to", a_file / "x")
         assert str(a_file) in fails("evaluate", trained[0], videos, "--to", a_file / "x")
 
 
@@ -297,7 +301,7 @@ def test_interrupted(run, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(check, "check_videos", interrupt)
-    assert run("check", tmp_path) == (130, "", "sora-keras check: interrupted; the same command goes on.\n")
+    assert run("check", tmp_path) == (130, "", "sora-keras check: interrupted.\n")
 
 
 class TestConsoleScript:
@@ -317,7 +321,7 @@ class TestConsoleScript:
 
     def test_predict(self, trained, videos, tmp_path):
         done = self.call("predict", "--json", trained[0], next(videos.rglob("*.mp4")), tmp_path / "gone ü.mp4")
-        assert done.returncode == 1
+        assert done.returncode == 2
         assert [set(json.loads(line)) >= {"path", "label"} for line in done.stdout.splitlines()] == [True, True]
         assert done.stderr.startswith(f"{tmp_path / 'gone ü.mp4'}: there is no such file")
         assert done.stderr.count("\n") == 1

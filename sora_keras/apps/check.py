@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-
-from rich.console import Console
-from rich.progress import track
 
 from sora_keras.data import Fault, rows_from_directory
-from sora_keras.video import VideoError, stream_frames
+from sora_keras.progress import show_progress
+from sora_keras.video import VideoError, probe, stream_frames
+from sora_keras.video.decoding import check_end
 
 SMALL_SIDE = 16  # every frame is decoded; scaling them to next to nothing keeps that cheap
 
@@ -32,19 +30,16 @@ def check_videos(directory: str | os.PathLike[str]) -> tuple[int, list[Fault]]:
         >>> num_videos, faults = check_videos("videos")
     """
     paths = [row.path for row in rows_from_directory(directory, labels=None)]
-    console = Console(stderr=True)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        checked = pool.map(_fault, paths)
-        progress = track(
-            checked, "Checking videos", len(paths), console=console, transient=True, disable=not console.is_terminal
-        )
-        return len(paths), [fault for fault in progress if fault is not None]
+        checked = show_progress(pool.map(_fault, paths), "Checking videos", len(paths))
+        return len(paths), [fault for fault in checked if fault is not None]
 
 
 def _fault(path: str) -> Fault | None:
     try:
-        for _ in stream_frames(Path(path), height=SMALL_SIDE, width=SMALL_SIDE):
-            pass
+        duration_seconds = probe(path).duration_seconds
+        last_seconds = max(seconds for seconds, _ in stream_frames(path, height=SMALL_SIDE, width=SMALL_SIDE))
+        check_end(path, last_seconds, duration_seconds, duration_seconds)
     except VideoError as error:
         return Fault(path, error.reason)
     return None

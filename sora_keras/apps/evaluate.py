@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 from pathlib import Path
 
 from sora_keras.data import rows_from_directory, video_dataset_from_manifest
-from sora_keras.data.manifest import class_names_of, find_group_column
+from sora_keras.data.manifest import class_names_of
 from sora_keras.evaluation import Evaluation, evaluate_classifier, save_report
 from sora_keras.models import SoraClassifier
 
@@ -35,7 +37,16 @@ def evaluate_on_directory(
         >>> evaluate_on_directory("saved_models/videos", "new_videos", to="report").metrics["accuracy"]
     """
     model = SoraClassifier.from_preset(model_path)
-    rows = rows_from_directory(directory, groups=groups or find_group_column(directory))
+    arguments = Path(model_path) / "training" / "arguments.json"
+    if arguments.is_file() and json.loads(arguments.read_text(encoding="utf-8"))["directory"] == str(
+        Path(directory).resolve()
+    ):
+        logging.getLogger(__name__).warning(
+            "the model was trained on videos of %s: the figures below say little of new ones; %s does",
+            directory,
+            Path(model_path) / "report" / "report.md",
+        )
+    rows = rows_from_directory(directory, groups=groups)
     if unknown := sorted(set(class_names_of(rows)) - set(model.class_names)):
         raise ValueError(
             f"{os.fspath(directory)} has the classes {unknown}, which the model does not know; its classes are "

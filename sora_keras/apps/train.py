@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import dataclasses
+import hashlib
 import json
+import math
 import os
 import sys
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +23,6 @@ from sora_keras.data.manifest import (
     check_classes,
     check_groups_per_class,
     class_names_of,
-    find_group_column,
     rows_from_directory,
 )
 from sora_keras.evaluation import Evaluation, evaluate_classifier, save_report
@@ -73,47 +77,81 @@ def train_on_directory(
     """
     _check_numbers(epochs, batch_size, learning_rate, seed)
     keras.utils.set_random_seed(seed)
-    clip_spec = clip_spec or ClipSpec()
-    rows = rows_from_directory(directory, groups=groups or find_group_column(directory))
-    class_names = class_names_of(rows)
-    check_classes(directory, class_names)
-    check_groups_per_class(rows, least=3)  # one to train, one to validate and one to test on
+    clip_spec, to = clip_spec or ClipSpec(), Path(to)
+    parts = _split(rows_from_directory(directory, groups=groups), directory, test_split, validation_split, seed)
+    class_names = class_names_of(parts[0])
     model = SoraClassifier.from_preset(preset, class_names, clip_spec, learning_rate=learning_rate)
-    others, test_rows = split_rows(rows, test_split, seed)
-    train_rows, validation_rows = split_rows(others, validation_split, seed)
-    _make_folder(Path(to))
+    _make_folder(to)
     arguments = {
         "directory": os.fspath(Path(directory).resolve()), "clip_spec": clip_spec.get_config(), "preset": str(preset),
-        "groups": groups, "test_split": test_split, "validation_split": validation_split, "batch_size": batch_size,
-        "learning_rate": learning_rate, "seed": seed,
+        "videos": _fingerprint(parts), "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed,
     }  # fmt: skip
-    _check_resumed(Path(to) / "training", arguments)
-    cache = len(rows) * _bytes_per_clip(clip_spec) <= CACHED_BYTES_AT_MOST
+    _check_resumed(to / "training", arguments)
+    cache = sum(map(len, parts)) * math.prod(clip_spec.shape) <= CACHED_BYTES_AT_MOST
 
-    def dataset(part: list[Row], shuffle: bool = False, sampling: str = "uniform") -> Any:
+    def dataset(part: Sequence[Row], shuffle: bool = False, sampling: str = "uniform") -> Any:
         return video_dataset_from_manifest(
             part, clip_spec, "int", class_names, batch_size, shuffle, seed, sampling, cache=cache
         )
 
-    train = dataset(train_rows, shuffle=True, sampling="uniform" if cache else "random_window")
-    validation, test = dataset(validation_rows), dataset(test_rows)
+    train = dataset(parts[0], shuffle=True, sampling="uniform" if cache else "random_window")
+    validation, test = dataset(parts[1]), dataset(parts[2])
+    _check_readable(class_names, train, validation, test)
+    _fit(model, train, validation, epochs, to / "training")
+    model.save_to_preset(to)
+    evaluation = evaluate_classifier(model, test)
+    title = f"{to.name} on its test videos"
+    save_report(evaluation.metrics, to / "report", _history(to / "training"), evaluation.mistakes, title)
+    export(model, to)
+    return evaluation
+
+
+def _split(
+    rows: list[Row], directory: str | os.PathLike[str], test_split: float, validation_split: float, seed: int
+) -> tuple[list[Row], list[Row], list[Row]]:
+    """Rows to train, validate and test on."""
+    check_classes(directory, class_names_of(rows))
+    check_groups_per_class(rows, least=3)
+    others, test = split_rows(rows, test_split, seed)
+    return *split_rows(others, validation_split, seed), test
+
+
+def _fingerprint(parts: Sequence[Sequence[Row]]) -> str:
+    """Changes when a video is added, removed, renamed, relabeled, regrouped or put into another part."""
+    return hashlib.sha256(repr([[dataclasses.astuple(row) for row in part] for part in parts]).encode()).hexdigest()
+
+
+def _check_readable(class_names: Sequence[str], *datasets: Any) -> None:
+    """Refuse to train where every video of a class in one of the parts was skipped."""
+    for dataset in datasets:
+        readable = {row.label for row in dataset.rows}
+        if missing := [name for name in class_names if name not in readable]:
+            faults = [fault for fault in dataset.faults if Path(fault.path).parent.name in missing] or dataset.faults
+            raise ValueError(
+                f"No video of class {missing[0]!r} can be read in one of the parts to train, validate or test on; such "
+                f"as {next(iter(faults))}. Replace or add videos of that class."
+            )
+
+
+def _fit(model: SoraClassifier, train: Any, validation: Any, epochs: int, directory: Path) -> None:
     with warnings.catch_warnings():
         # Without a cache, what cannot be read makes an epoch shorter than foreseen, and Keras takes that for a lack.
         warnings.filterwarnings("ignore", message="Your input ran out of data", category=UserWarning)
-        history = model.fit(
+        model.fit(
             train,
             validation_data=validation,
             epochs=epochs,
-            callbacks=training_callbacks(Path(to) / "training"),
+            callbacks=training_callbacks(directory),
             shuffle=False,  # the dataset shuffles itself
             verbose="auto" if sys.stdout.isatty() else 2,
         )
-    model.save_to_preset(to)
-    evaluation = evaluate_classifier(model, test)
-    title = f"{Path(to).name} on its test videos"
-    save_report(evaluation.metrics, Path(to) / "report", history.history, evaluation.mistakes, title)
-    export(model, to)
-    return evaluation
+
+
+def _history(directory: Path) -> dict[str, list[float]]:
+    """Every epoch's figures, those before a kill included."""
+    with open(directory / "log.csv", newline="") as file:
+        lines = list(csv.DictReader(file))
+    return {name: [float(line[name]) for line in lines] for name in lines[0] if name != "epoch"}
 
 
 def _check_numbers(epochs: int, batch_size: int, learning_rate: float, seed: int) -> None:
@@ -148,8 +186,3 @@ def _check_resumed(folder: Path, arguments: dict[str, Any]) -> None:
         )
     folder.mkdir(exist_ok=True)
     file.write_text(json.dumps(arguments, indent=1) + "\n", encoding="utf-8")
-
-
-def _bytes_per_clip(clip_spec: ClipSpec) -> int:
-    frames, height, width, channels = clip_spec.shape
-    return frames * height * width * channels

@@ -51,7 +51,8 @@ def rows_from_directory(
             sorted order, `None` leaves them without.
         class_names: the sub-folders to read; by default all that hold videos.
         groups: a function from a file's path to its group, or the name of a column in a CSV file of the folder that
-            has a `path` column; by default each video is a group of its own.
+            has a `path` column; by default the column `group`, if a CSV file there has one, else each video is a group
+            of its own.
 
     Returns:
         A row for each video file.
@@ -77,7 +78,7 @@ def rows_from_directory(
         raise ValueError(f"`labels` must hold one label for each of the {len(files)} videos, received {len(labels)}.")
     else:
         names = [None] * len(files) if labels is None else [str(label) for label in labels]  # type: ignore[list-item]
-    group_of = _group_function(directory, groups)
+    group_of = _group_function(directory, groups or _find_group_column(directory))
     return [Row(str(file), name, group_of(str(file))) for file, name in zip(files, names, strict=True)]
 
 
@@ -123,18 +124,13 @@ def check_classes(directory: str | os.PathLike[str], class_names: Sequence[str])
         )
 
 
-def find_group_column(directory: str | os.PathLike[str]) -> str | None:
-    """`"group"` if a CSV file of the folder has such a column beside its paths, else `None`."""
-    return "group" if any("group" in _columns(path) for path in _manifests(Path(directory))) else None
-
-
 def split_rows(rows: Sequence[Row], validation_split: float, seed: int = 0) -> tuple[list[Row], list[Row]]:
     """Split into training and validation rows: no group on both sides, classes in equal shares on both.
 
     Args:
         rows: what to split.
-        validation_split: share of the rows to validate on, between 0 and 1; met to within the size of a group, or
-            missed by as little as it takes to have every class on both sides.
+        validation_split: share of the rows to validate on, between 0 and 1, in steps of at best a twentieth; met to
+            within the size of a group, or missed by as little as it takes to have every class on both sides.
         seed: the same seed makes the same split.
 
     Returns:
@@ -251,6 +247,10 @@ def _class_of(file: Path, directory: Path) -> str:
     if len(parts) == 1:
         raise ValueError(f"{file} lies in no class's sub-folder: move it into one, or out of {directory}.")
     return parts[0]
+
+
+def _find_group_column(directory: Path) -> str | None:
+    return "group" if any("group" in _columns(path) for path in _manifests(directory)) else None
 
 
 def _group_function(directory: Path, groups: str | Callable[[str], str] | None) -> Callable[[str], str]:

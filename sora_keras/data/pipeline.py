@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 import numpy as np
-import rich.progress
 import tensorflow as tf
-from rich.console import Console
 
 from sora_keras.data.faults import Faults
 from sora_keras.data.manifest import Row, check_classes, class_names_of, rows_from_directory, split_rows
+from sora_keras.progress import show_progress
 from sora_keras.video import ClipSpec, VideoError, read_clip
 from sora_keras.video.sampling import Sampling, ShortVideo
 
@@ -52,14 +51,16 @@ def video_dataset_from_directory(
         seed: makes order, split and random windows the same at each run. A split needs one.
         validation_split: share of the videos to validate on.
         subset: `"training"`, `"validation"`, or `"both"` for a tuple of the two.
-        groups: a function from a path to its group, or the name of a column of a CSV file in the folder.
+        groups: a function from a path to its group, or the name of a column of a CSV file in the folder; by default its
+            column `group`, if a CSV file there has one, else each video is a group of its own.
         sampling: `"uniform"`, `"center_window"` or `"random_window"`: which part of the video a clip is.
-        short_video: `"repeat_last"`, `"loop"` or `"error"`: what to do with a video shorter than a clip.
+        short_video: `"repeat_last"`, `"loop"` or `"error"`: what to do with a video shorter than a clip of
+            `clip_spec.frames_per_second`; without that rate no video is too short.
         cache: decode every video once, now, with a progress bar, and keep the clips in memory.
 
     Returns:
         A `tf.data.Dataset` of frames `uint8 (B, T, H, W, 3)` and labels, with the attributes `class_names`, `rows`,
-        `file_paths` and `faults`.
+        `file_paths` (as listed, whatever the order of the clips), `is_shuffled` and `faults`.
 
     Raises:
         ValueError: if an argument is out of its range, or the folder holds no videos or one class only.
@@ -166,7 +167,7 @@ def video_dataset_from_manifest(
     # every epoch. What it is told instead holds when nothing is skipped; it copes with an epoch that ends earlier.
     num_batches = -(-len(rows) // (batch_size or 1))
     dataset.cardinality = lambda: tf.constant(num_batches, tf.int64)
-    dataset.class_names, dataset.rows, dataset.faults = class_names, rows, faults
+    dataset.class_names, dataset.rows, dataset.faults, dataset.is_shuffled = class_names, rows, faults, shuffle
     dataset.file_paths = [row.path for row in rows]
     return dataset
 
@@ -211,11 +212,7 @@ def _frames_only(frames: Any, label: Any) -> Any:
 def _decode_now(clips: Any, rows: Sequence[Row], faults: Faults) -> Any:
     """Fill a cache in memory, so that the number of clips is known and each file is read once."""
     cached = clips.cache()
-    console = Console(stderr=True)
-    progress = rich.progress.track(
-        cached, "Decoding videos", len(rows), console=console, transient=True, disable=not console.is_terminal
-    )
-    num_clips = sum(1 for _ in progress)
+    num_clips = sum(1 for _ in show_progress(cached, "Decoding videos", len(rows)))
     if num_clips == 0:
         first = next(iter(faults))
         raise ValueError(f"None of the {len(rows)} videos can be read; the first: {first.path}: {first.reason}")

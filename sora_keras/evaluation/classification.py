@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from sora_keras.evaluation.metrics import classification_metrics
 from sora_keras.evaluation.mistake import Mistake
+from sora_keras.progress import show_progress
 
 # (probability, -index of the clip, predicted class, frames): a heap of them drops the least confident and latest first.
 _Wrong = tuple[float, int, int, np.ndarray]
@@ -93,16 +92,7 @@ def evaluate_classifier(
 
 def _batches(dataset: Iterable[Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Batches as NumPy arrays, with the progress shown on a terminal."""
-    console = Console(stderr=True)
-    batches = track(
-        dataset,
-        description="Evaluating",
-        total=_num_batches(dataset),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    for batch in batches:
+    for batch in show_progress(dataset, "Evaluating", _num_batches(dataset)):
         if not isinstance(batch, (tuple, list)) or len(batch) < 2:
             raise ValueError(f"The dataset must yield (frames, labels), received {type(batch).__name__}.")
         frames, labels = np.asarray(batch[0]), np.asarray(batch[1])
@@ -187,6 +177,13 @@ def _known_class_names(model: Any, dataset: Any, class_names: Sequence[str] | No
 
 def _rows_read(dataset: Any, num_clips: int) -> list[Any]:
     """The rows of the dataset that yielded a clip, in order; none where that is not known."""
+    if getattr(dataset, "is_shuffled", False):
+        warnings.warn(
+            "The dataset is shuffled, so mistakes stay without names and clips count as independent: evaluate one made "
+            "with shuffle=False.",
+            stacklevel=3,
+        )
+        return []
     faults = getattr(dataset, "faults", ())
     rows = [row for row in getattr(dataset, "rows", ()) if row.path not in faults]
     if rows and len(rows) != num_clips:

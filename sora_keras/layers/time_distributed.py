@@ -46,8 +46,8 @@ class TimeDistributed(keras.layers.TimeDistributed):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Fold time into the batch, call the layer, unfold."""
-        batch_size, num_frames, *_ = ops.shape(inputs)
-        flat = ops.reshape(inputs, (-1, *inputs.shape[2:]))
+        batch_size, num_frames, *sizes = ops.shape(inputs)
+        flat = ops.reshape(inputs, (-1, *sizes))
         kwargs: dict[str, Any] = {}
         if self.layer._call_has_training_arg:
             kwargs["training"] = training
@@ -57,7 +57,7 @@ class TimeDistributed(keras.layers.TimeDistributed):
             outputs = self.layer(flat, **kwargs)
         else:
             outputs = self._call_in_chunks(flat, **kwargs)
-        return ops.reshape(outputs, (batch_size, num_frames, *outputs.shape[1:]))
+        return ops.reshape(outputs, (batch_size, num_frames, *ops.shape(outputs)[1:]))
 
     def _call_in_chunks(self, flat: Any, **kwargs: Any) -> Any:
         """Call the layer on equal chunks of `(N, ...)`; the last chunk repeats the last frame to be full."""
@@ -69,7 +69,7 @@ class TimeDistributed(keras.layers.TimeDistributed):
             lambda chunk: self.layer(ops.take(flat, chunk, axis=0), **kwargs),
             ops.reshape(indices, (num_chunks, frames_a_chunk)),
         )
-        return ops.reshape(outputs, (-1, *outputs.shape[2:]))[:num_frames]
+        return ops.reshape(outputs, (-1, *ops.shape(outputs)[2:]))[:num_frames]
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

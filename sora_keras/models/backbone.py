@@ -105,7 +105,11 @@ class SoraBackbone(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> SoraBackbone:
         """The inverse of `get_config`."""
         encoder = keras.saving.deserialize_keras_object(config["frame_encoder"], custom_objects=custom_objects)
-        return cls(**{**config, "clip_spec": ClipSpec.from_config(config["clip_spec"]), "frame_encoder": encoder})
+        clip_spec = ClipSpec.from_config(config["clip_spec"])
+        backbone = cls(**{**config, "clip_spec": clip_spec, "frame_encoder": encoder, "trainable": True})
+        if not config.get("trainable", True):
+            backbone.trainable = False  # only now does it reach the layers
+        return backbone
 
     @classmethod
     def from_preset(cls, name_or_path: str | os.PathLike[str], clip_spec: ClipSpec | None = None) -> SoraBackbone:

@@ -31,7 +31,7 @@ class SoraClassifier(keras.Model):
         Logits `(B, K)`; `keras.ops.softmax` makes them probabilities.
 
     Raises:
-        ValueError: if fewer than two class names are given, or one is given twice.
+        ValueError: if fewer than two class names are given, one is given twice, or one is no printable text.
 
     Example:
         >>> model = SoraClassifier(SoraBackbone(ClipSpec()), class_names=["fight", "no_fight"])
@@ -50,6 +50,9 @@ class SoraClassifier(keras.Model):
         class_names = [str(class_name) for class_name in class_names]
         if len(class_names) < 2 or len(set(class_names)) < len(class_names):
             raise ValueError(f"`class_names` must hold at least two different names, received {class_names}.")
+        for class_name in class_names:
+            if not class_name.isprintable():
+                raise ValueError(f"Class names must be printable text, received {class_name!r}: rename its folder.")
         embedding = backbone.output["embedding"]
         if dropout:
             embedding = layers.Dropout(dropout, name="dropout")(embedding)
@@ -120,4 +123,8 @@ class SoraClassifier(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> SoraClassifier:
         """The inverse of `get_config`."""
         backbone = keras.saving.deserialize_keras_object(config["backbone"], custom_objects=custom_objects)
-        return cls(**{**config, "backbone": backbone})
+        trainable = config.get("trainable", True)
+        model = cls(**{**config, "backbone": backbone, "trainable": True})
+        if not trainable:
+            model.trainable = False  # only now does it reach the layers
+        return model

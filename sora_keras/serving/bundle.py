@@ -65,8 +65,7 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
     import tensorflow as tf
 
     base = Path(path)
-    versions = versions_in(base)
-    folder = base / str(max(versions)) if versions else base
+    folder = max(_version_folders(base), key=lambda entry: int(entry.name), default=base)
     if not (folder / "saved_model.pb").is_file() or not (folder / CLIP_SPEC_FILE).is_file():
         raise ValueError(
             f"{base} holds no exported model: expected a folder with numbered versions, each with saved_model.pb and "
@@ -85,8 +84,9 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
 
 def versions_in(path: str | os.PathLike[str]) -> list[int]:
     """The version numbers under a model's folder, as TensorFlow Serving sees them: folders named by digits alone."""
-    base = Path(path)
-    if not base.is_dir():
-        return []
-    names = [entry.name for entry in base.iterdir() if entry.is_dir()]
-    return sorted(int(name) for name in names if name.isascii() and name.isdigit())
+    return sorted(int(entry.name) for entry in _version_folders(Path(path)))
+
+
+def _version_folders(base: Path) -> list[Path]:
+    entries = base.iterdir() if base.is_dir() else []
+    return [entry for entry in entries if entry.name.isascii() and entry.name.isdigit() and entry.is_dir()]

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,13 +83,28 @@ def _write(model: Any, directory: Path) -> None:
     _, height, width, channels = model.clip_spec.shape
     frames = tf.TensorSpec((None, None, height, width, channels), tf.uint8, name="frames")
     serve = tf.function(_classify(model), input_signature=[frames])
-    _refuse_unservable(serve.get_concrete_function().graph)
-    archive.add_endpoint("serving_default", serve)
-    archive.write_out(os.fspath(directory), verbose=False)
+    with _without_cudnn(model):
+        _refuse_unservable(serve.get_concrete_function().graph)
+        archive.add_endpoint("serving_default", serve)
+        archive.write_out(os.fspath(directory), verbose=False)
     description = {"clip_spec": model.clip_spec.get_config(), "class_names": list(model.class_names)}
     file = directory / CLIP_SPEC_FILE
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _without_cudnn(model: Any) -> Iterator[None]:
+    """A model traced beside a GPU would hold kernels that a server without one cannot run."""
+    recurrent = [layer for layer in model._flatten_layers() if hasattr(layer, "use_cudnn")]
+    kept = [layer.use_cudnn for layer in recurrent]
+    try:
+        for layer in recurrent:
+            layer.use_cudnn = False
+        yield
+    finally:
+        for layer, use_cudnn in zip(recurrent, kept, strict=True):
+            layer.use_cudnn = use_cudnn
 
 
 def _classify(model: Any) -> Callable[[Any], dict[str, Any]]:
@@ -117,6 +132,6 @@ def _refuse_unservable(graph: Any) -> None:
     operations = {node.op for node in nodes.node} | {node.op for f in nodes.library.function for node in f.node_def}
     if refused := sorted(name for name in operations if name.startswith(REFUSED_OPERATIONS)):
         raise ValueError(
-            f"The model holds operations that a server cannot run: {refused}. Python functions must go, and LSTM "
-            "layers traced beside a GPU need `use_cudnn=False`, or an export with CUDA_VISIBLE_DEVICES=-1."
+            f"The model holds operations that a server cannot run: {refused}. take Python "
+            "functions out, and export with CUDA_VISIBLE_DEVICES=-1."
         )

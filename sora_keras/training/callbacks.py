@@ -7,6 +7,8 @@ from pathlib import Path
 
 import keras
 
+from sora_keras.training.early_stopping import ResumableEarlyStopping
+
 
 def training_callbacks(
     directory: str | os.PathLike[str], monitor: str = "val_loss", patience: int = 8
@@ -15,7 +17,8 @@ def training_callbacks(
 
     The learning rate is halved when `monitor` has not improved for half of `patience` epochs, training stops after
     `patience` and goes back to the best weights, and a NaN loss ends it. After a kill, the same command goes on at the
-    last finished epoch; once training has ended, it starts anew.
+    last finished epoch and still knows the best one; once training has ended, it starts anew. Give each training (seed,
+    split, settings) a folder of its own, or one goes on where another was killed.
 
     Args:
         directory: gets `log.csv`, `tensorboard/` and, while training, `backup/`.
@@ -40,8 +43,8 @@ def training_callbacks(
     return [
         keras.callbacks.TerminateOnNaN(),
         keras.callbacks.ReduceLROnPlateau(monitor, factor=0.5, patience=max(1, patience // 2)),
-        keras.callbacks.EarlyStopping(monitor, patience=patience, restore_best_weights=True),
+        ResumableEarlyStopping(backup / "best.npz", monitor, patience),
         keras.callbacks.CSVLogger(directory / "log.csv", append=resuming),
         keras.callbacks.TensorBoard(directory / "tensorboard"),
-        keras.callbacks.BackupAndRestore(backup),
+        keras.callbacks.BackupAndRestore(backup, double_checkpoint=True),  # a kill may hit the writing itself
     ]

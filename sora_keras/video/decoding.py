@@ -88,11 +88,12 @@ def displayed_frames(path: str, stream: Any, seconds: Sequence[float], duration_
                 shown, upcoming = upcoming, next(frames, None)
             if upcoming is None:
                 end_seconds = shown[0] + _frame_seconds(stream, shown[1])
-                _check_end(path, end_seconds, wanted, duration_seconds)
+                check_end(path, end_seconds, wanted, duration_seconds)
             yield shown[1]
 
 
-def _check_end(path: str, end_seconds: float, wanted: float, duration_seconds: float) -> None:
+def check_end(path: str, end_seconds: float, wanted: float, duration_seconds: float) -> None:
+    """Raise a `VideoError` if the frames end more than 0.5 s and a tenth of the video before a wanted time."""
     if wanted > end_seconds + max(0.5, 0.1 * duration_seconds):
         raise VideoError(
             path,

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -28,6 +30,22 @@ def test_names_what_cannot_be_read_to_its_end(tmp_path, capfd):
     assert all(fault.reason for fault in faults)
     assert "0 bytes" in faults[-1].reason
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_file_cut_in_half_is_named(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 255, (100, 32, 32, 3), np.uint8)
+    path = tmp_path / "half.mp4"
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:  # the header first, as for streaming
+        stream = container.add_stream("libx264", rate=25)
+        stream.height = stream.width = 32
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
+        container.mux(stream.encode(None))
+    assert check_videos(tmp_path) == (1, [])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    _, [fault] = check_videos(tmp_path)
+    assert re.search(r"its frames end at [12]\.\d\d s, but .* of 4\.00 s is wanted; the file is cut off", fault.reason)
 
 
 def test_nothing_to_check(tmp_path):

@@ -125,6 +125,14 @@ def test_folders_that_cannot_be_trained_on(digits, tmp_path):
     assert not (tmp_path / "model").exists()
 
 
+def test_a_class_that_cannot_be_read_is_named(digits, tmp_path):
+    folder = shutil.copytree(digits, tmp_path / "digits")
+    for path in (folder / "left").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"No video of class 'left' can be read in .*left/\d+\.mp4: the file is empty"):
+        train_on_directory(folder, tmp_path / "model", ClipSpec(4, 16, 16), epochs=1)
+
+
 def test_a_place_that_cannot_be_written_is_found_before_training(digits, tmp_path, monkeypatch):
     monkeypatch.setattr(train, "video_dataset_from_manifest", lambda *_, **__: pytest.fail("it read videos"))
     (tmp_path / "file").touch()

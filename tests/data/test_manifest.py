@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from sora_keras.data import Row, k_fold, read_manifest, rows_from_directory, split_rows
-from sora_keras.data.manifest import find_group_column
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -122,15 +121,21 @@ class TestGroups:
         with pytest.raises(ValueError, match=r"found \['x\.csv', 'y\.csv'\]"):
             rows_from_directory(tmp_path, groups="person")
 
-    def test_find_group_column(self, tmp_path):
-        assert find_group_column(tmp_path) is None
+    def test_a_column_named_group_is_taken_by_default(self, tmp_path):
+        for name in ("a/1.mp4", "a/2.mp4"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).touch()
         write_csv(tmp_path / "scores.csv", ("group", "score"))
         write_csv(tmp_path / "clips.csv", ("path", "label"))
         (tmp_path / "latin.csv").write_bytes("Größe;Länge\n".encode("latin-1"))
         (tmp_path / "nothing.csv").touch()
-        assert find_group_column(tmp_path) is None
-        write_csv(tmp_path / "manifest.csv", ("path", "group"))
-        assert find_group_column(tmp_path) == "group"
+        assert [row.group for row in rows_from_directory(tmp_path)] == [
+            row.path for row in rows_from_directory(tmp_path)
+        ]
+        write_csv(tmp_path / "manifest.csv", ("path", "group"), ("a/1.mp4", "jack"), ("a/2.mp4", "jack"))
+        assert [row.group for row in rows_from_directory(tmp_path)] == ["jack", "jack"]
+        alone = rows_from_directory(tmp_path, groups=lambda path: path)
+        assert [row.group for row in alone] == [row.path for row in alone]
 
 
 class TestReadManifest:

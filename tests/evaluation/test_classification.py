@@ -129,6 +129,14 @@ def test_skipped_files_do_not_shift_the_names(model):
     assert evaluation.metrics["num_groups"] == 4
 
 
+def test_rows_of_a_shuffled_dataset_are_not_trusted(model):
+    dataset = Named(dataset_of(), rows=rows_of([f"{index}.mp4" for index in range(7)], "aabbccd"), is_shuffled=True)
+    with pytest.warns(UserWarning, match="shuffled, so mistakes stay without names"):
+        evaluation = evaluate_classifier(model, dataset, NAMES)
+    assert {mistake.path for mistake in evaluation.mistakes} == {None}
+    assert evaluation.metrics["num_groups"] is None
+
+
 def test_rows_that_do_not_fit_are_not_trusted(model):
     with pytest.warns(UserWarning, match=r"5 readable rows but yielded 7 clips"):
         evaluation = evaluate_classifier(model, Named(dataset_of(), rows=rows_of(["a.mp4"] * 5)), NAMES)

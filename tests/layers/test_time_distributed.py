@@ -44,6 +44,18 @@ def test_static_time_stays_static_and_unknown_time_unknown():
     assert layer.compute_output_shape((3, 7, 8, 8, 2)) == (3, 7, 6, 6, 4)
 
 
+@pytest.mark.parametrize("frames_at_once", [None, 2])
+def test_unknown_sizes_of_the_picture(frames_at_once):
+    convolution = keras.layers.Conv2D(4, 3)
+    inputs = frames(2, 3, 9, 7, 2)
+    symbolic = keras.Input((None, None, None, 2))
+    layer = TimeDistributed(convolution, frames_at_once)
+    assert layer(symbolic).shape == (None, None, None, None, 4)
+    outputs = keras.Model(symbolic, layer(symbolic)).predict(inputs, verbose=0)
+    expected = np.stack([convolution(inputs[:, index]) for index in range(3)], axis=1)
+    np.testing.assert_allclose(outputs, expected, atol=1e-5)
+
+
 def test_graph_does_not_grow_with_time():
     def num_operations(num_frames):
         layer = TimeDistributed(keras.layers.Conv2D(4, 3), frames_at_once=2)

@@ -45,6 +45,23 @@ def test_config_round_trip():
     assert float(rebuilt.optimizer.learning_rate) == pytest.approx(0.007)
 
 
+def test_saving_keeps_a_frozen_backbone(tmp_path):
+    model = classifier()
+    model.backbone.trainable = False
+    assert len(model.trainable_variables) == 2
+    model.save_to_preset(tmp_path)
+    assert len(SoraClassifier.from_preset(tmp_path).trainable_variables) == 2
+    frozen = classifier()
+    frozen.trainable = False
+    frozen.save_to_preset(tmp_path)
+    assert SoraClassifier.from_preset(tmp_path).trainable_variables == []
+
+
+def test_class_names_must_be_text():
+    with pytest.raises(ValueError, match=r"printable text, received 'a\\udcff': rename its folder"):
+        SoraClassifier(SoraBackbone(SPEC, filters=(4,), lstm_units=(5,)), ["a\udcff", "b"])
+
+
 def test_saving_keeps_a_recompiled_loss(tmp_path):
     model = classifier()
     model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))

@@ -117,7 +117,9 @@ def test_a_damaged_bundle_is_named(exported, tmp_path, damage):
 
 
 def test_versions_count_up_and_none_is_overwritten(model, tmp_path):
-    (tmp_path / "00004").mkdir()
+    shutil.copytree(export(model, tmp_path / "once"), tmp_path / "00004")
+    shutil.rmtree(tmp_path / "once")
+    assert load_bundle(tmp_path).path.name == "00004"
     (tmp_path / "notes").mkdir()
     assert export(model, tmp_path).name == "5"
     assert export(model, tmp_path, version=9).name == "9"
@@ -157,6 +159,14 @@ def test_python_functions_are_refused_before_anything_is_written(tmp_path):
     with pytest.raises(ValueError, match=r"cannot run: \['PyFunc'\]"):
         export(wrapped, tmp_path)
     assert os.listdir(tmp_path) == []
+
+
+def test_beside_a_gpu_no_kernels_of_its_own_are_exported(model, tmp_path, monkeypatch, expected):
+    monkeypatch.setattr(sys.modules["keras.src.backend.tensorflow.rnn"], "_is_gpu_available", lambda: True)
+    version = export(model, tmp_path)
+    np.testing.assert_allclose(run_in_session(version, FRAMES)["probabilities"], expected, atol=1e-5)
+    recurrent = [layer for layer in model.layers if isinstance(layer, keras.layers.LSTM)]
+    assert [layer.use_cudnn for layer in recurrent] == ["auto", "auto"]
 
 
 FULL_DISK = """

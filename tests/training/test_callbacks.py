@@ -47,6 +47,33 @@ def test_after_a_kill_the_same_command_goes_on(tmp_path):
     assert not (tmp_path / "killed" / "backup").exists()
 
 
+WORSENING = FIT.replace('"mse")', '"mse", metrics=[])').replace(
+    "history = model.fit(x, y, validation_data=(x, y)", "history = model.fit(x, y, validation_data=(x, 0 * y)"
+)
+
+
+def test_the_best_epoch_outlives_a_kill(tmp_path, monkeypatch):
+    """Validation wants zeros, so the first epoch stays the best, before the kill and after it."""
+    monkeypatch.setitem(globals(), "FIT", WORSENING)
+    unbroken = fit(tmp_path / "unbroken", -1, tmp_path / "unbroken.npy")
+    assert "epochs [0, 1, 2, 3, 4, 5]" in unbroken.stdout, unbroken.stderr
+    assert fit(tmp_path / "killed", 3, tmp_path / "killed.npy").returncode == -signal.SIGKILL
+    resumed = fit(tmp_path / "killed", -1, tmp_path / "killed.npy")
+    assert "epochs [3, 4, 5]" in resumed.stdout, resumed.stderr
+    np.testing.assert_allclose(np.load(tmp_path / "killed.npy"), np.load(tmp_path / "unbroken.npy"), atol=1e-6)
+    first = (tmp_path / "unbroken" / "log.csv").read_text().splitlines()
+    losses = [float(line.split(",")[-1]) for line in first[1:]]
+    assert losses[0] == min(losses)
+
+
+def test_a_kill_while_the_backup_is_written_is_survived(tmp_path):
+    assert fit(tmp_path, 4, tmp_path / "weights.npy").returncode == -signal.SIGKILL
+    weights = tmp_path / "backup" / "latest.weights.h5"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    resumed = fit(tmp_path, -1, tmp_path / "weights.npy")
+    assert "epochs [3, 4, 5]" in resumed.stdout, resumed.stderr
+
+
 @pytest.fixture
 def model():
     symbolic = keras.Input((1,))

@@ -18,9 +18,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import rich.progress
-from rich.console import Console
 
+from sora_keras.progress import show_progress
 from sora_keras.video.probing import probe
 from sora_keras.video.writing import write_video
 
@@ -153,17 +152,8 @@ def _write_videos(
         frames = render(images[source], motion, num_frames, size, moving, rng)
         write_video(directory / _path(motion, index), frames, frames_per_second)
 
-    console = Console(stderr=True)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        written = pool.map(write, range(num_videos))
-        for _ in rich.progress.track(
-            written,
-            "Making moving digits",
-            num_videos,
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        ):
+        for _ in show_progress(pool.map(write, range(num_videos)), "Making moving digits", num_videos):
             pass
 
 
