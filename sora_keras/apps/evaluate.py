@@ -37,15 +37,7 @@ def evaluate_on_directory(
         >>> evaluate_on_directory("saved_models/videos", "new_videos", to="report").metrics["accuracy"]
     """
     model = SoraClassifier.from_preset(model_path)
-    arguments = Path(model_path) / "training" / "arguments.json"
-    if arguments.is_file() and json.loads(arguments.read_text(encoding="utf-8"))["directory"] == str(
-        Path(directory).resolve()
-    ):
-        logging.getLogger(__name__).warning(
-            "the model was trained on videos of %s: the figures below say little of new ones; %s does",
-            directory,
-            Path(model_path) / "report" / "report.md",
-        )
+    _warn_if_trained_on(Path(model_path), Path(directory))
     rows = rows_from_directory(directory, groups=groups)
     if unknown := sorted(set(class_names_of(rows)) - set(model.class_names)):
         raise ValueError(
@@ -59,3 +51,13 @@ def evaluate_on_directory(
     title = f"{Path(model_path).name} on {Path(directory).name}"
     save_report(evaluation.metrics, to, mistakes=evaluation.mistakes, title=title)
     return evaluation
+
+
+def _warn_if_trained_on(model_path: Path, directory: Path) -> None:
+    file = model_path / "training" / "arguments.json"
+    if file.is_file() and json.loads(file.read_text(encoding="utf-8"))["directory"] == str(directory.resolve()):
+        logging.getLogger(__name__).warning(
+            "the model was trained on videos of %s: the figures say little of new ones; %s does",
+            directory,
+            model_path / "report" / "report.md",
+        )

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import hashlib
 import json
+import logging
 import math
 import os
 import sys
@@ -98,6 +99,8 @@ def train_on_directory(
     validation, test = dataset(parts[1]), dataset(parts[2])
     _check_readable(class_names, train, validation, test)
     _fit(model, train, validation, epochs, to / "training")
+    if num_skipped := sum(len(part.faults) for part in (train, validation, test)):
+        logging.getLogger(__name__).warning("skipped %d of %d videos", num_skipped, sum(map(len, parts)))
     model.save_to_preset(to)
     evaluation = evaluate_classifier(model, test)
     title = f"{to.name} on its test videos"

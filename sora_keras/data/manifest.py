@@ -269,7 +269,9 @@ def _group_function(directory: Path, groups: str | Callable[[str], str] | None) 
 
     def look_up(path: str) -> str:
         if path not in group_of:
-            raise ValueError(f"{path} has no line in {manifests[0]}, so its group is unknown: add it.")
+            raise ValueError(
+                f"{path} has no line in {manifests[0]}, so its group is unknown: add it, or give `groups` as a function."
+            )
         return group_of[path]
 
     return look_up

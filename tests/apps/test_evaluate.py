@@ -37,6 +37,11 @@ def test_agrees_with_predict(trained, some_digits, tmp_path, caplog):
     assert not any("skipped" in message for message in caplog.messages)
 
 
+def test_videos_that_were_trained_on_are_no_proof(trained, tmp_path, caplog):
+    evaluate_on_directory(trained.to, trained.folder, tmp_path / "report")
+    assert "the model was trained on videos of" in caplog.text
+
+
 def test_groups_and_what_is_left_out(trained, tmp_path, caplog):
     folder = shutil.copytree(trained.folder, tmp_path / "digits")
     broken = sorted(folder.glob("left/*.mp4"))[1]

@@ -41,6 +41,19 @@ def test_the_exported_model_says_the_same_of_the_test_videos(trained):
     assert np.mean(hits) == pytest.approx(trained.evaluation.metrics["accuracy"])
 
 
+def test_other_videos_are_another_training(trained, tmp_path):
+    to, folder = tmp_path / "model", shutil.copytree(trained.folder, tmp_path / "digits")
+    shutil.copytree(trained.to / "training", to / "training")
+    arguments = json.loads((to / "training" / "arguments.json").read_text())
+    (to / "training" / "arguments.json").write_text(json.dumps(arguments | {"directory": str(folder)}))
+    (to / "training" / "backup").mkdir()
+    shutil.copy(next((folder / "up").glob("*.mp4")), folder / "up" / "one more.mp4")
+    with open(folder / "manifest.csv", "a", encoding="utf-8") as file:
+        file.write("up/one more.mp4,up,another,7,up,0.0,0.4\n")
+    with pytest.raises(ValueError, match=r"interrupted with \{'videos': '[0-9a-f]{64}'\}: go on with the same"):
+        train_on_directory(folder, to, SPEC, epochs=2, batch_size=8, seed=5, groups=None)
+
+
 def test_the_same_seed_trains_the_same_and_writes_the_next_version(trained, tmp_path):
     to = shutil.copytree(trained.to, tmp_path / "again")
     evaluation = train_on_directory(trained.folder, to, SPEC, epochs=2, batch_size=8, seed=5)
@@ -61,6 +74,8 @@ def test_too_much_for_the_cache_and_a_broken_video(trained, tmp_path, monkeypatc
     output = capfd.readouterr()
     assert np.isfinite(evaluation.probabilities).all()
     assert any(message.startswith(f"skipped {broken}: FFmpeg cannot read it") for message in caplog.messages)
+    num_videos = len(list(folder.rglob("*.mp4")))
+    assert f"skipped 1 of {num_videos} videos" in caplog.messages
     assert "val_accuracy" in output.out
     assert "\b" not in output.out
 
