@@ -79,16 +79,18 @@ def train_on_directory(
     _check_numbers(epochs, batch_size, learning_rate, seed)
     keras.utils.set_random_seed(seed)
     clip_spec, to = clip_spec or ClipSpec(), Path(to)
-    parts = _split(rows_from_directory(directory, groups=groups), directory, test_split, validation_split, seed)
+    rows = rows_from_directory(directory, groups=groups)
+    parts = _split(rows, directory, test_split, validation_split, seed)
     class_names = class_names_of(parts[0])
     model = SoraClassifier.from_preset(preset, class_names, clip_spec, learning_rate=learning_rate)
     _make_folder(to)
     arguments = {
         "directory": os.fspath(Path(directory).resolve()), "clip_spec": clip_spec.get_config(), "preset": str(preset),
-        "videos": _fingerprint(parts), "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed,
+        "videos": _fingerprint(rows), "test_split": test_split, "validation_split": validation_split,
+        "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed,
     }  # fmt: skip
     _check_resumed(to / "training", arguments)
-    cache = sum(map(len, parts)) * math.prod(clip_spec.shape) <= CACHED_BYTES_AT_MOST
+    cache = len(rows) * math.prod(clip_spec.shape) <= CACHED_BYTES_AT_MOST
 
     def dataset(part: Sequence[Row], shuffle: bool = False, sampling: str = "uniform") -> Any:
         return video_dataset_from_manifest(
@@ -100,7 +102,7 @@ def train_on_directory(
     _check_readable(class_names, train, validation, test)
     _fit(model, train, validation, epochs, to / "training")
     if num_skipped := sum(len(part.faults) for part in (train, validation, test)):
-        logging.getLogger(__name__).warning("skipped %d of %d videos", num_skipped, sum(map(len, parts)))
+        logging.getLogger(__name__).warning("skipped %d of %d videos", num_skipped, len(rows))
     model.save_to_preset(to)
     evaluation = evaluate_classifier(model, test)
     title = f"{to.name} on its test videos"
@@ -119,9 +121,9 @@ def _split(
     return *split_rows(others, validation_split, seed), test
 
 
-def _fingerprint(parts: Sequence[Sequence[Row]]) -> str:
-    """Changes when a video is added, removed, renamed, relabeled, regrouped or put into another part."""
-    return hashlib.sha256(repr([[dataclasses.astuple(row) for row in part] for part in parts]).encode()).hexdigest()
+def _fingerprint(rows: Sequence[Row]) -> str:
+    """Changes when a video is added, removed, renamed, relabeled or regrouped."""
+    return hashlib.sha256(repr([dataclasses.astuple(row) for row in rows]).encode()).hexdigest()
 
 
 def _check_readable(class_names: Sequence[str], *datasets: Any) -> None:

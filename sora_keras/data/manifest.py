@@ -270,7 +270,8 @@ def _group_function(directory: Path, groups: str | Callable[[str], str] | None) 
     def look_up(path: str) -> str:
         if path not in group_of:
             raise ValueError(
-                f"{path} has no line in {manifests[0]}, so its group is unknown: add it, or give `groups` as a function."
+                f"{path} has no line in {manifests[0]}, so its group is unknown: add it, or give a function as "
+                "`groups`."
             )
         return group_of[path]
 
