@@ -1,8 +1,8 @@
 """Find fights in surveillance clips: grouped 5-fold cross-validation, frozen SqueezeNet beside motion.
 
 Command: python recipes/fight_detection.py --data FOLDER --weights squeezenet1.1_imagenet_notop.h5
-Time: about 10 minutes a seed on 2 cores; memory under 4 GB.
-Expected: accuracy of about 0.70 (see recipes/README.md), where always answering the larger class gives 0.52.
+Time: 6 to 10 minutes a seed on 2 cores; memory under 4 GB.
+Expected: accuracy of about 0.71 (see recipes/README.md), where always answering the larger class gives 0.52.
 
 FOLDER is the fight-detection-surv-dataset (252 clips; Akti et al., IPTA 2019) with clips.csv: path, label, group. A
 group is one source video: clips of one scene never stand on both sides of a split. Without --weights the network starts
