@@ -29,7 +29,7 @@ def check_videos(directory: str | os.PathLike[str]) -> tuple[int, list[Fault]]:
     Example:
         >>> num_videos, faults = check_videos("videos")
     """
-    paths = [row.path for row in rows_from_directory(directory, labels=None)]
+    paths = [row.path for row in rows_from_directory(directory, labels=None, groups=str)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         checked = show_progress(pool.map(_fault, paths), "Checking videos", len(paths))
         return len(paths), [fault for fault in checked if fault is not None]

@@ -132,6 +132,6 @@ def _refuse_unservable(graph: Any) -> None:
     operations = {node.op for node in nodes.node} | {node.op for f in nodes.library.function for node in f.node_def}
     if refused := sorted(name for name in operations if name.startswith(REFUSED_OPERATIONS)):
         raise ValueError(
-            f"The model holds operations that a server cannot run: {refused}. take Python "
+            f"The model holds operations that a server cannot run: {refused}. Take Python "
             "functions out, and export with CUDA_VISIBLE_DEVICES=-1."
         )

@@ -48,6 +48,12 @@ def test_a_file_cut_in_half_is_named(tmp_path):
     assert re.search(r"its frames end at [12]\.\d\d s, but .* of 4\.00 s is wanted; the file is cut off", fault.reason)
 
 
+def test_a_video_without_a_line_in_the_csv_is_checked_too(tmp_path):
+    write_video(tmp_path / "a.mp4", np.zeros((5, 32, 32, 3), np.uint8))
+    (tmp_path / "clips.csv").write_text("path,group\nother.mp4,jack\n")
+    assert check_videos(tmp_path) == (1, [])
+
+
 def test_nothing_to_check(tmp_path):
     with pytest.raises(ValueError, match=rf"{tmp_path} holds no videos"):
         check_videos(tmp_path)
