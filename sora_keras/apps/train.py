@@ -19,13 +19,9 @@ from typing import Any
 import keras
 
 from sora_keras.data import split_rows, video_dataset_from_manifest
-from sora_keras.data.manifest import (
-    Row,
-    check_classes,
-    check_groups_per_class,
-    class_names_of,
-    rows_from_directory,
-)
+from sora_keras.data.datasets.directory import rows_from_directory
+from sora_keras.data.manifest import Row, check_classes, class_names_of
+from sora_keras.data.splits import check_groups_per_class
 from sora_keras.evaluation import Evaluation, evaluate_classifier, save_report
 from sora_keras.models import SoraClassifier
 from sora_keras.serving import export

@@ -1,118 +1,183 @@
-"""What a dataset is: a row for each video, with its label and the group that must not cross a split."""
+"""What a dataset is: a row for each video, with its labels and the group that must not cross a split."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
-import itertools
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from fractions import Fraction
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
-VIDEO_EXTENSIONS = (
-    ".264", ".3gp", ".avi", ".flv", ".gif", ".h264", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
-    ".ogv", ".ts", ".webm", ".wmv",
-)  # fmt: skip
-ATTEMPTS_PER_SHARE = 10
+from sora_keras.atomic import appearing_when_whole
+
+LABEL_SEPARATOR = ";"
+_COLUMNS = ("path", "label", "labels", "group", "split", "start_seconds", "end_seconds")
+_SHORT_NAMES = {"start": "start_seconds", "end": "end_seconds"}
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happens in a video, from one time to another.
+
+    Args:
+        label: what happens.
+        start_seconds: when it begins, since the video's first frame.
+        end_seconds: when it is over.
+
+    Raises:
+        ValueError: if it does not end after it begins.
+    """
+
+    label: str
+    start_seconds: float
+    end_seconds: float
+
+    def __post_init__(self) -> None:
+        _check_interval(f"Event {self.label!r}", self.start_seconds, self.end_seconds)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """One video of a dataset.
+    """One video of a dataset, or one part of it.
 
     Args:
         path: the video file.
-        label: name of its class, `None` where it is not labeled.
+        label: name of its class, `None` where it is not labeled, or where several classes hold at once.
         group: what it shares with others so that they may not stand on both sides of a split (a person, a source
             video, a camera); by default the video itself.
+        labels: names of all the classes that hold; by default `label` alone.
+        events: what happens when.
+        split: `"train"`, `"validation"` or `"test"` where the dataset has an official split.
+        start_seconds: where the part of the video begins.
+        end_seconds: where it ends; `None` is the video's end.
+        attributes: whatever else is known of it, such as a person or a scenario, by name.
+
+    Raises:
+        ValueError: if the part does not end after it begins.
+
+    Example:
+        >>> Row("videos/a.mp4", label="walk", group="anna").labels
+        ('walk',)
     """
 
     path: str
     label: str | None = None
     group: str = ""
+    labels: tuple[str, ...] = ()
+    events: tuple[Event, ...] = ()
+    split: str | None = None
+    start_seconds: float = 0.0
+    end_seconds: float | None = None
+    attributes: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "group", self.group or self.path)
+        if self.label is not None and not self.labels:
+            object.__setattr__(self, "labels", (self.label,))
+        _check_interval(self.path, self.start_seconds, self.end_seconds)
 
 
-def rows_from_directory(
-    directory: str | os.PathLike[str],
-    labels: str | Sequence[str] | None = "inferred",
-    class_names: Sequence[str] | None = None,
-    groups: str | Callable[[str], str] | None = None,
-) -> list[Row]:
-    """List the videos under a folder, sorted by path.
+def read_manifest(path: str | os.PathLike[str], label: str = "label", group: str = "group") -> list[Row]:
+    """Read a CSV file with a header, one line a video or a part of one.
 
-    Args:
-        directory: the folder.
-        labels: `"inferred"` takes the name of each sub-folder as a class, a sequence gives a label for each file in
-            sorted order, `None` leaves them without.
-        class_names: the sub-folders to read; by default all that hold videos.
-        groups: a function from a file's path to its group, or the name of a column in a CSV file of the folder that
-            has a `path` column; by default the column `group`, if a CSV file there has one, else each video is a group
-            of its own.
-
-    Returns:
-        A row for each video file.
-
-    Raises:
-        NotADirectoryError: if the folder is none.
-        ValueError: if it holds no videos, a wanted class holds none, a video lies beside the classes' sub-folders, or
-            one is missing from the CSV.
-
-    Example:
-        >>> rows_from_directory("fights", groups="group")
-        [Row(path='fights/fight/fi001.mp4', label='fight', group='source00'), ...]
-    """
-    directory = Path(directory)
-    if not directory.is_dir():
-        raise NotADirectoryError(f"{directory} is not a folder; name the folder that holds one sub-folder a class.")
-    if isinstance(labels, str) and labels != "inferred":
-        raise ValueError(f'`labels` must be "inferred", a sequence or None, received {labels!r}.')
-    files = _list_videos(directory, class_names if isinstance(labels, str) else None)
-    if isinstance(labels, str):
-        names = [_class_of(file, directory) for file in files]
-    elif labels is not None and len(labels) != len(files):
-        raise ValueError(f"`labels` must hold one label for each of the {len(files)} videos, received {len(labels)}.")
-    else:
-        names = [None] * len(files) if labels is None else [str(label) for label in labels]  # type: ignore[list-item]
-    group_of = _group_function(directory, groups or _find_group_column(directory))
-    return [Row(str(file), name, group_of(str(file))) for file, name in zip(files, names, strict=True)]
-
-
-def read_manifest(path: str | os.PathLike[str]) -> list[Row]:
-    """Read a CSV file with a header and the columns path, label (optional) and group (optional).
+    Columns: `path`; and, each optional, `label`, or `labels` with a semicolon between them; `group`; `split`;
+    `start_seconds` and `end_seconds`, or `start` and `end`. All others are kept in `Row.attributes`.
 
     Args:
         path: the CSV file; paths in it are relative to its folder.
+        label: the column to take for the label.
+        group: the column to take for the group.
 
     Returns:
         A row for each line, in order.
 
     Raises:
-        ValueError: if there is no path column, or no line.
+        ValueError: if there is no path column, no column of the name asked for, or no line, or a line's path is empty
+            or its times are no times.
 
     Example:
         >>> rows = read_manifest("fights/clips.csv")
+        >>> persons = read_manifest("letters.csv", label="person")
     """
     with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        columns = list(reader.fieldnames or [])
-        lines = list(reader)
-    if "path" not in columns or not lines:
-        raise ValueError(
-            f"{path} must have a header with a column named path and at least one line below it, received columns "
-            f"{columns} and {len(lines)} lines."
+        rows = list(_rows(file, Path(path), label, group))
+    if not rows:
+        raise ValueError(f"{path} must have a header with a column named path and at least one line below it.")
+    return rows
+
+
+def write_manifest(rows: Iterable[Row], path: str | os.PathLike[str]) -> None:
+    """Write rows to a CSV file that `read_manifest` reads, with paths relative to its folder where they lie below it.
+
+    Args:
+        rows: what to write, but for `events`, for which a CSV line has no place: see `rows_of_events`.
+        path: the file; it appears when it is whole.
+
+    Raises:
+        OSError: if it cannot be written.
+
+    Example:
+        >>> write_manifest(rows, "videos/manifest.csv")
+    """
+    rows = list(rows)
+    names = sorted({name for row in rows for name in row.attributes})
+    folder = Path(path).absolute().parent
+    with appearing_when_whole(path) as unfinished, open(unfinished, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([*_COLUMNS, *names])
+        for row in rows:
+            writer.writerow([*_line(row, folder), *(row.attributes.get(name, "") for name in names)])
+
+
+def rows_of_events(rows: Iterable[Row]) -> list[Row]:
+    """Make a row of each event: the part of the video it lasts, with its label.
+
+    Args:
+        rows: videos with `events`; the others are left out.
+
+    Returns:
+        A row for each event, in order, of the same group and split as its video.
+
+    Example:
+        >>> sequences = rows_of_events(read_kth("kth"))
+    """
+    return [
+        dataclasses.replace(
+            row, label=event.label, labels=(event.label,), events=(event,),
+            start_seconds=event.start_seconds, end_seconds=event.end_seconds,
         )
-    folder = Path(path).parent
-    return [Row(str(folder / line["path"]), line.get("label") or None, line.get("group") or "") for line in lines]
+        for row in rows
+        for event in row.events
+    ]  # fmt: skip
 
 
-def class_names_of(rows: Sequence[Row]) -> list[str]:
+def relabeled(rows: Iterable[Row], attribute: str) -> list[Row]:
+    """Take an attribute for the label: who instead of what.
+
+    Args:
+        rows: rows that all have the attribute.
+        attribute: its name, such as `"person"`.
+
+    Returns:
+        The rows, each labeled by that attribute.
+
+    Raises:
+        ValueError: if a row lacks it.
+
+    Example:
+        >>> persons = relabeled(read_kth("kth"), "person")
+    """
+    rows = list(rows)
+    for row in rows:
+        if attribute not in row.attributes:
+            raise ValueError(f"{row.path} has no attribute {attribute!r}, it has {sorted(row.attributes)}.")
+    return [dataclasses.replace(row, label=(name := row.attributes[attribute]), labels=(name,)) for row in rows]
+
+
+def class_names_of(rows: Iterable[Row]) -> list[str]:
     """The names of the classes in the rows, sorted."""
-    return sorted({row.label for row in rows if row.label is not None})
+    return sorted({label for row in rows for label in row.labels})
 
 
 def check_classes(directory: str | os.PathLike[str], class_names: Sequence[str]) -> None:
@@ -124,164 +189,49 @@ def check_classes(directory: str | os.PathLike[str], class_names: Sequence[str])
         )
 
 
-def split_rows(rows: Sequence[Row], validation_split: float, seed: int = 0) -> tuple[list[Row], list[Row]]:
-    """Split into training and validation rows: no group on both sides, classes in equal shares on both.
-
-    Args:
-        rows: what to split.
-        validation_split: share of the rows to validate on, between 0 and 1, in steps of at best a twentieth; met to
-            within the size of a group, or missed by as little as it takes to have every class on both sides.
-        seed: the same seed makes the same split.
-
-    Returns:
-        Training rows and validation rows, each in the order of `rows`.
-
-    Raises:
-        ValueError: if the share is out of range, or a class has too few groups to stand on both sides.
-
-    Example:
-        >>> train, validation = split_rows(rows, validation_split=0.2, seed=0)
-    """
-    if not 0 < validation_split < 1:
-        raise ValueError(f"`validation_split` must lie between 0 and 1, received {validation_split!r}.")
-    share = Fraction(validation_split).limit_denominator(20)
-    if share in (0, 1):
-        share = Fraction(1 if share == 0 else 19, 20)
-    check_groups_per_class(rows, 2)
-    rows_of_largest_class, num_groups = max(Counter(row.label for row in rows).values()), len({r.group for r in rows})
-    most_folds = min(share.denominator, rows_of_largest_class, num_groups)
-    for num_folds, attempt in itertools.product(range(most_folds, 1, -1), range(ATTEMPTS_PER_SHARE)):
-        folds = list(_fold_indices(rows, num_folds, seed + attempt))
-        num_chosen = min(max(1, round(share * num_folds)), num_folds - 1)
-        chosen = {index for fold in folds[:num_chosen] for index in fold}
-        validation = [row for index, row in enumerate(rows) if index in chosen]
-        train = [row for index, row in enumerate(rows) if index not in chosen]
-        if class_names_of(train) == class_names_of(validation) == class_names_of(rows) and train and validation:
-            return train, validation
-    raise ValueError(
-        f"No split was found that has every class on both sides with about {validation_split:g} of the rows to "
-        f"validate on; groups in each class: {_groups_per_class(rows)}. Add groups, or leave classes of few groups out."
-    )
+def _rows(file: TextIO, path: Path, label: str, group: str) -> Iterator[Row]:
+    reader = csv.DictReader(file)
+    columns = [_SHORT_NAMES.get(name, name) for name in reader.fieldnames or []]
+    reader.fieldnames = columns
+    missing = [
+        name
+        for name, default in (("path", ""), (label, "label"), (group, "group"))
+        if name not in columns and name != default
+    ]
+    if missing:
+        raise ValueError(f"{path} must have a header with a column named {missing[0]}, received columns {columns}.")
+    several = "labels" if label == "label" else ""
+    others = [name for name in columns if name not in ("path", label, several, group, *_COLUMNS[4:])]
+    for line in reader:
+        start, end = (_seconds(line.get(name), path, reader.line_num) for name in ("start_seconds", "end_seconds"))
+        if not line["path"]:
+            raise ValueError(f"{path}, line {reader.line_num}: the path is empty.")
+        yield Row(
+            str(path.parent / line["path"]), line.get(label) or None, line.get(group) or "",
+            tuple(name for name in (line.get(several) or "").split(LABEL_SEPARATOR) if name),
+            split=line.get("split") or None, start_seconds=start or 0.0, end_seconds=end,
+            attributes={name: line[name] for name in others if line[name]},
+        )  # fmt: skip
 
 
-def k_fold(rows: Sequence[Row], num_folds: int, seed: int = 0) -> Iterator[tuple[list[Row], list[Row]]]:
-    """Stratified cross-validation that keeps groups whole: each row is in exactly one validation part.
-
-    Args:
-        rows: what to split.
-        num_folds: how many parts.
-        seed: the same seed makes the same folds.
-
-    Yields:
-        Training rows and validation rows of each fold.
-
-    Raises:
-        ValueError: if there are fewer than two folds, or a class has fewer groups than there are folds.
-
-    Example:
-        >>> for train, validation in k_fold(read_manifest("fights/clips.csv"), num_folds=5): ...
-    """
-    if num_folds < 2:
-        raise ValueError(f"`num_folds` must be at least 2, received {num_folds!r}.")
-    check_groups_per_class(rows, num_folds)
-    for fold in _fold_indices(rows, num_folds, seed):
-        chosen = set(fold)
-        yield (
-            [row for index, row in enumerate(rows) if index not in chosen],
-            [row for index, row in enumerate(rows) if index in chosen],
-        )
+def _line(row: Row, folder: Path) -> list[object]:
+    path = Path(row.path).absolute()
+    place = path.relative_to(folder) if path.is_relative_to(folder) else path
+    group = "" if row.group == row.path else row.group
+    labels = LABEL_SEPARATOR.join(row.labels) if row.labels != (row.label,) else ""
+    return [place, row.label or "", labels, group, row.split or "", row.start_seconds or "", row.end_seconds or ""]
 
 
-def _fold_indices(rows: Sequence[Row], num_folds: int, seed: int) -> Iterator[list[int]]:
-    """Indices of the rows in each fold."""
-    import warnings
-
-    import numpy as np
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    labels, (names, groups) = [row.label or "" for row in rows], np.unique([r.group for r in rows], return_inverse=True)
-    # Groups get random numbers, by which ties are broken: scikit-learn's own shuffling does next to nothing before 1.8.
-    groups = np.random.default_rng(seed).permutation(len(names))[groups]
-    with warnings.catch_warnings():
-        # A class with fewer rows than folds is fine here: what matters, both sides having it, is checked afterwards.
-        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-        folds = StratifiedGroupKFold(num_folds).split(labels, labels, groups)
-        yield from (list(validation) for _, validation in folds)
+def _seconds(text: str | None, path: Path, line_number: int) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError as error:
+        raise ValueError(f"{path}, line {line_number}: expected a time in seconds, received {text!r}.") from error
 
 
-def _groups_per_class(rows: Sequence[Row]) -> dict[str, int]:
-    pairs = {(str(row.label), row.group) for row in rows}
-    return dict(Counter(label for label, _ in sorted(pairs)))
-
-
-def check_groups_per_class(rows: Sequence[Row], least: int) -> None:
-    """Raise a `ValueError` that names the first class with fewer groups than `least`."""
-    for label, count in sorted(_groups_per_class(rows).items()):
-        if count < least:
-            example = next(row.path for row in rows if str(row.label) == label)
-            raise ValueError(
-                f"Class {label!r} has videos of {count} group{'s' * (count != 1)} (such as {example}), and splitting "
-                f"needs at least {least} groups a class (a video is a group unless groups are named): add videos, "
-                "leave the class out, or use fewer folds."
-            )
-
-
-def _list_videos(directory: Path, class_names: Sequence[str] | None) -> list[Path]:
-    files = sorted(path for path in directory.rglob("*") if path.suffix.lower() in VIDEO_EXTENSIONS and path.is_file())
-    files = [file for file in files if not any(part.startswith(".") for part in file.relative_to(directory).parts)]
-    if class_names is not None:
-        found = {file.relative_to(directory).parts[0] for file in files}
-        if missing := [name for name in class_names if name not in found]:
-            raise ValueError(f"{directory} has no videos in sub-folders {missing}; it has {sorted(found)}.")
-        files = [file for file in files if file.relative_to(directory).parts[0] in class_names]
-    if not files:
+def _check_interval(what: str, start_seconds: float, end_seconds: float | None) -> None:
+    if not (start_seconds >= 0 and (end_seconds is None or start_seconds < end_seconds < float("inf"))):
         raise ValueError(
-            f"{directory} holds no videos; expected one sub-folder a class with files in it that end in "
-            f"{', '.join(VIDEO_EXTENSIONS)}."
+            f"{what} must begin at 0 s or later and end after it begins, received a start at {start_seconds:g} s and "
+            f"an end at {end_seconds} s."
         )
-    return files
-
-
-def _class_of(file: Path, directory: Path) -> str:
-    parts = file.relative_to(directory).parts
-    if len(parts) == 1:
-        raise ValueError(f"{file} lies in no class's sub-folder: move it into one, or out of {directory}.")
-    return parts[0]
-
-
-def _find_group_column(directory: Path) -> str | None:
-    return "group" if any("group" in _columns(path) for path in _manifests(directory)) else None
-
-
-def _group_function(directory: Path, groups: str | Callable[[str], str] | None) -> Callable[[str], str]:
-    if groups is None:
-        return lambda path: path
-    if callable(groups):
-        return lambda path: str(groups(path))
-    manifests = [path for path in _manifests(directory) if groups in _columns(path)]
-    if len(manifests) != 1:
-        raise ValueError(
-            f"`groups={groups!r}` names a column, so exactly one CSV file in {directory} must have the columns path "
-            f"and {groups}; found {[path.name for path in manifests]}."
-        )
-    with open(manifests[0], newline="", encoding="utf-8-sig") as file:
-        group_of = {str(directory / line["path"]): line[groups] for line in csv.DictReader(file)}
-
-    def look_up(path: str) -> str:
-        if path not in group_of:
-            raise ValueError(
-                f"{path} has no line in {manifests[0]}, so its group is unknown: add it, or give a function as "
-                "`groups`."
-            )
-        return group_of[path]
-
-    return look_up
-
-
-def _manifests(directory: Path) -> list[Path]:
-    return sorted(path for path in directory.glob("*.csv") if "path" in _columns(path))
-
-
-def _columns(path: Path) -> list[str]:
-    with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
-        return next(csv.reader(file), [])

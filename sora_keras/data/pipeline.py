@@ -9,8 +9,10 @@ from typing import Any, get_args
 import numpy as np
 import tensorflow as tf
 
+from sora_keras.data.datasets.directory import rows_from_directory
 from sora_keras.data.faults import Faults
-from sora_keras.data.manifest import Row, check_classes, class_names_of, rows_from_directory, split_rows
+from sora_keras.data.manifest import Row, check_classes, class_names_of
+from sora_keras.data.splits import split_rows
 from sora_keras.progress import show_progress
 from sora_keras.video import ClipSpec, VideoError, read_clip
 from sora_keras.video.sampling import Sampling, ShortVideo

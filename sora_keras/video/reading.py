@@ -23,6 +23,8 @@ def read_clip(
     sampling: Sampling = "uniform",
     short_video: ShortVideo = "repeat_last",
     rng: np.random.Generator | None = None,
+    start_seconds: float = 0.0,
+    end_seconds: float | None = None,
 ) -> Clip:
     """Read one clip of a video file, decoding no more of it than needed.
 
@@ -35,12 +37,15 @@ def read_clip(
         sampling: where the frames are taken, see `sora_keras.video.sampling.sample_times`.
         short_video: what to do where the video is too short, see `sora_keras.video.sampling.fit_times`.
         rng: source of the randomness of `"random_window"`.
+        start_seconds: where the part of the video to sample begins.
+        end_seconds: where that part ends; `None`, or a time past the video's end, is the video's end.
 
     Returns:
         A clip of exactly `clip_spec.shape`; its times are the wanted ones, in seconds since the video's first frame.
 
     Raises:
-        VideoError: if the file cannot be read as a video, or is too short and `short_video="error"`.
+        VideoError: if the file cannot be read as a video, is too short and `short_video="error"`, or ends before
+            `start_seconds`.
 
     Example:
         >>> read_clip("walk.mp4", ClipSpec(16, 112, 112)).frames.shape  # doctest: +SKIP
@@ -48,8 +53,9 @@ def read_clip(
     """
     with open_video(path) as stream:
         duration_seconds = find_duration(path, stream)
-        _refuse_if_short(path, duration_seconds, clip_spec, short_video)
-        times = sample_times(duration_seconds, clip_spec, sampling, short_video, rng)
+        part_seconds = _length_of_part(path, start_seconds, end_seconds, duration_seconds)
+        _refuse_if_short(path, part_seconds, clip_spec, short_video)
+        times = start_seconds + sample_times(part_seconds, clip_spec, sampling, short_video, rng)
         wanted, positions = np.unique(times, return_inverse=True)
         frames = np.stack(list(_scaled_frames(path, stream, wanted, duration_seconds, clip_spec)))
     return Clip(frames[positions], times)
@@ -160,6 +166,20 @@ def _orientation(frame: Any) -> tuple[bool, tuple[int, ...]]:
     is_transposed = abs(x_to_y) > abs(x_to_x)
     to_rows, to_columns = (x_to_y, y_to_x) if is_transposed else (y_to_y, x_to_x)
     return is_transposed, tuple(axis for axis, direction in enumerate((to_rows, to_columns)) if direction < 0)
+
+
+def _length_of_part(
+    path: str | os.PathLike[str], start_seconds: float, end_seconds: float | None, duration_seconds: float
+) -> float:
+    end = duration_seconds if end_seconds is None else min(end_seconds, duration_seconds)
+    if not 0 <= start_seconds < end:
+        until = "" if end_seconds is None else f" to {end_seconds:g} s"
+        raise VideoError(
+            path,
+            f"the part from {start_seconds:g} s{until} is wanted, but it lasts {duration_seconds:.3f} s; correct the "
+            "part's start and end, in seconds",
+        )
+    return end - start_seconds
 
 
 def _refuse_if_short(

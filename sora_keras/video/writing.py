@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +13,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from sora_keras.atomic import appearing_when_whole
 from sora_keras.video.opening import VideoError
 
 _CODECS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx264", ".gif": "gif"}
@@ -52,7 +52,7 @@ def write_video(
         raise ValueError(f"frames_per_second must be from 0.01 to 1000, received {frames_per_second!r}.")
     if quality not in range(52):
         raise ValueError(f"quality must be a whole number from 0 (best) to 51, received {quality!r}.")
-    with _appearing_when_whole(path) as unfinished, av.open(str(unfinished), "w") as container:
+    with _unfinished(path) as unfinished, av.open(str(unfinished), "w") as container:
         stream = None
         reformatter = VideoReformatter()
         for index, frame in enumerate(_checked(frames)):
@@ -96,19 +96,16 @@ def _add_stream(container: Any, path: Path, frame: np.ndarray, frames_per_second
 
 
 @contextlib.contextmanager
-def _appearing_when_whole(path: Path) -> Iterator[Path]:
+def _unfinished(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to; it becomes `path` at the end, or vanishes on any failure."""
     if not path.parent.is_dir():
         raise VideoError(path, f"the folder {str(path.parent)!r} does not exist; create it first")
     if path.is_dir():
         raise VideoError(path, "this is a folder; pass the name of a file in it")
-    unfinished = path.with_name(f".unfinished-{secrets.token_hex(8)}{path.suffix}")
     try:
-        yield unfinished
-        os.replace(unfinished, path)
+        with appearing_when_whole(path) as unfinished:
+            yield unfinished
     except av.FFmpegError as error:
         raise VideoError(
             path, f"FFmpeg cannot write it ({error.strerror}); check the folder and the free space"
         ) from error
-    finally:
-        unfinished.unlink(missing_ok=True)
