@@ -2,7 +2,7 @@
 
 from sora_keras.data.datasets.directory import rows_from_directory
 from sora_keras.data.datasets.moving_digits import make_moving_digits
-from sora_keras.data.faults import Fault, Faults
+from sora_keras.data.faults import Fault, Faults, TooManyFaultsError
 from sora_keras.data.manifest import Event, Row, read_manifest, relabeled, rows_of_events, write_manifest
 from sora_keras.data.pipeline import video_dataset_from_directory, video_dataset_from_manifest
 from sora_keras.data.splits import k_fold, official_split, split_rows
@@ -12,6 +12,7 @@ __all__ = [
     "Fault",
     "Faults",
     "Row",
+    "TooManyFaultsError",
     "k_fold",
     "make_moving_digits",
     "official_split",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, get_args
@@ -9,15 +10,16 @@ from typing import Any, get_args
 import numpy as np
 import tensorflow as tf
 
+from sora_keras.data.cache import cache_clips, tfrecord_dataset
+from sora_keras.data.clip_reader import ClipReader
 from sora_keras.data.datasets.directory import rows_from_directory
 from sora_keras.data.faults import Faults
 from sora_keras.data.manifest import Row, check_classes, class_names_of
 from sora_keras.data.splits import split_rows
-from sora_keras.progress import show_progress
-from sora_keras.video import ClipSpec, VideoError, read_clip
+from sora_keras.video import ClipSpec
 from sora_keras.video.sampling import Sampling, ShortVideo
 
-LABEL_MODES = ("int", "categorical", "binary", None)
+LABEL_MODES = ("int", "categorical", "binary", "multi_label", None)
 
 
 def video_dataset_from_directory(
@@ -34,19 +36,23 @@ def video_dataset_from_directory(
     groups: str | Callable[[str], str] | None = None,
     sampling: str = "uniform",
     short_video: str = "repeat_last",
-    cache: bool = False,
+    features: Sequence[str] = (),
+    cache: bool | str | os.PathLike[str] = False,
+    faults: Faults | None = None,
+    follow_links: bool = False,
 ) -> Any:
     """Make a dataset from a folder of videos, one sub-folder a class.
 
     The sibling of `keras.utils.image_dataset_from_directory`. A split keeps groups whole and classes in equal shares.
-    A video that cannot be read is skipped, and named in `dataset.faults`.
+    A video that cannot be read is named in `dataset.faults`, and never changes what the others give.
 
     Args:
         directory: the folder.
         clip_spec: the clips to make.
         labels: `"inferred"` takes the sub-folders' names, a sequence gives one label a file in sorted order, `None`
             gives frames without labels.
-        label_mode: `"int"` `int32 (B,)`, `"categorical"` `float32 (B, K)`, `"binary"` `float32 (B, 1)`, or `None`.
+        label_mode: `"int"` `int32 (B,)`, `"categorical"` `float32 (B, K)`, `"binary"` `float32 (B, 1)`, or `None`;
+            `"multi_label"` is `float32 (B, K)` with a 1 for each of `Row.labels`.
         class_names: the sub-folders to read, in the order of the labels; by default all, sorted.
         batch_size: clips in a batch; `None` yields single clips.
         shuffle: whether to draw a new order at each epoch.
@@ -58,11 +64,17 @@ def video_dataset_from_directory(
         sampling: `"uniform"`, `"center_window"` or `"random_window"`: which part of the video a clip is.
         short_video: `"repeat_last"`, `"loop"` or `"error"`: what to do with a video shorter than a clip of
             `clip_spec.frames_per_second`; without that rate no video is too short.
-        cache: decode every video once, now, with a progress bar, and keep the clips in memory.
+        features: families of classical features to compute, of `"color"`, `"texture"`, `"shape"` and `"motion"`; the
+            dataset then yields a dict of `frames` and `features float32 (B, T, D)` in place of the frames.
+        cache: decode every video once, now, with a progress bar, and keep the clips: `True` in memory, a folder's path
+            there, for later runs too; a clip is decoded anew when its file or the way to read it changes.
+        faults: what to do with videos that cannot be read, and where to list them; by default they are skipped, until
+            more than a twentieth has failed.
+        follow_links: whether links may lead out of the folder.
 
     Returns:
         A `tf.data.Dataset` of frames `uint8 (B, T, H, W, 3)` and labels, with the attributes `class_names`, `rows`,
-        `file_paths` (as listed, whatever the order of the clips), `is_shuffled` and `faults`.
+        `file_paths` (in the order of the clips, unless shuffled), `is_shuffled` and `faults`.
 
     Raises:
         ValueError: if an argument is out of its range, or the folder holds no videos or one class only.
@@ -74,7 +86,7 @@ def video_dataset_from_directory(
         >>> train.class_names
         ['fight', 'no_fight']
     """
-    rows = rows_from_directory(directory, labels, class_names, groups)
+    rows = rows_from_directory(directory, labels, class_names, groups, follow_links)
     if labels is None:
         label_mode = None
     if label_mode is not None:
@@ -82,7 +94,7 @@ def video_dataset_from_directory(
         check_classes(directory, class_names)
     options: dict[str, Any] = {
         "label_mode": label_mode, "class_names": class_names, "batch_size": batch_size, "seed": seed,
-        "short_video": short_video, "cache": cache,
+        "short_video": short_video, "features": features, "cache": cache, "faults": faults,
     }  # fmt: skip
 
     def make(part: Sequence[Row], validating: bool = False) -> Any:
@@ -119,7 +131,9 @@ def video_dataset_from_manifest(
     seed: int | None = None,
     sampling: str = "uniform",
     short_video: str = "repeat_last",
-    cache: bool = False,
+    features: Sequence[str] = (),
+    cache: bool | str | os.PathLike[str] = False,
+    faults: Faults | None = None,
 ) -> Any:
     """Make a dataset from rows: the part of `video_dataset_from_directory` that comes after listing and splitting.
 
@@ -134,7 +148,9 @@ def video_dataset_from_manifest(
         seed: makes order and random windows the same at each run.
         sampling: which part of the video a clip is.
         short_video: what to do with a video shorter than a clip.
-        cache: decode every video once, now, and keep the clips in memory.
+        features: families of classical features to compute beside the frames.
+        cache: `True` or a folder, to decode every video once, now, and keep the clips.
+        faults: what to do with videos that cannot be read.
 
     Returns:
         A `tf.data.Dataset` as `video_dataset_from_directory` returns it.
@@ -142,6 +158,7 @@ def video_dataset_from_manifest(
     Raises:
         ValueError: if an argument is out of its range, a row has no label or one that is not in `class_names`, or,
             with `cache`, no video can be read.
+        TooManyFaultsError: if more videos cannot be read than `faults` allows, now or as they are met.
 
     Example:
         >>> train = video_dataset_from_manifest(read_manifest("clips.csv"), ClipSpec(), batch_size=16)
@@ -151,74 +168,107 @@ def video_dataset_from_manifest(
         raise ValueError("`rows` must hold at least one video, received none.")
     _check_options(batch_size, sampling, short_video)
     class_names = list(class_names) if class_names is not None else class_names_of(rows)
-    faults = Faults()
-    paths = [os.fsencode(row.path) for row in rows]
-    elements = tf.data.Dataset.from_tensor_slices((paths, _labels(rows, label_mode, class_names)))
-    if shuffle and not cache:
-        elements = elements.shuffle(len(rows), seed=seed, reshuffle_each_iteration=True)
-    clips = _decode(elements, clip_spec, sampling, short_video, seed, faults)
+    labels = _labels(rows, label_mode, class_names)
+    faults = Faults() if faults is None else faults
+    faults.expect(rows)
+    faults.check_budget()
+    reader = ClipReader(rows, clip_spec, sampling, short_video, features, faults)
     if cache:
-        clips = _decode_now(clips, rows, faults)
-        rows = [row for row in rows if row.path not in faults]
-        clips = clips.shuffle(len(rows), seed=seed, reshuffle_each_iteration=True) if shuffle else clips
-    if label_mode is None:
-        clips = clips.map(_frames_only)
-    dataset = clips if batch_size is None else clips.batch(batch_size)
+        order, records = _cached(reader, cache, batch_size, shuffle, seed)
+    else:
+        order, records = _decoded(reader, batch_size, shuffle, seed)
+    dataset = records.map(_to_clips(reader, labels, label_mode), tf.data.AUTOTUNE, deterministic=True)
     dataset = dataset.prefetch(tf.data.AUTOTUNE)
     # Skipping makes the length unknown to tf.data, which costs Keras its progress bar and makes it warn at the end of
     # every epoch. What it is told instead holds when nothing is skipped; it copes with an epoch that ends earlier.
-    num_batches = -(-len(rows) // (batch_size or 1))
+    num_batches = -(-len(order) // (batch_size or 1))
     dataset.cardinality = lambda: tf.constant(num_batches, tf.int64)
-    dataset.class_names, dataset.rows, dataset.faults, dataset.is_shuffled = class_names, rows, faults, shuffle
-    dataset.file_paths = [row.path for row in rows]
+    dataset.class_names, dataset.faults, dataset.is_shuffled = class_names, faults, shuffle
+    dataset.rows = [rows[index] for index in order]
+    dataset.file_paths = [row.path for row in dataset.rows]
     return dataset
 
 
-def _decode(
-    elements: Any, clip_spec: ClipSpec, sampling: str, short_video: str, seed: int | None, faults: Faults
-) -> Any:
-    """Paths and labels to frames `uint8 (T, H, W, 3)` and labels, without what cannot be read."""
+def _decoded(reader: ClipReader, batch_size: int | None, shuffle: bool, seed: int | None) -> tuple[list[int], Any]:
+    """Numbers of the rows that are tried, and batches of records and row numbers, decoded as they are asked for."""
+    is_known = [reader.faults.policy == "skip" and row in reader.faults for row in reader.rows]
+    order = [index for index, known in enumerate(is_known) if not known]
 
-    def read(path: bytes, clip_seed: np.int64) -> tuple[np.ndarray, bool]:
-        try:
-            rng = np.random.default_rng(int(clip_seed))
-            clip = read_clip(os.fsdecode(path), clip_spec, sampling, short_video, rng)  # type: ignore[arg-type]
-            return clip.frames, True
-        except VideoError as error:
-            faults.record(error)
-            return np.zeros(clip_spec.shape, np.uint8), False
+    def read(index: np.int64, clip_seed: np.int64) -> tuple[np.ndarray, bool]:
+        record = reader.read(int(index), int(clip_seed))
+        return (np.zeros(reader.record_bytes, np.uint8), False) if record is None else (record, True)
 
-    def load(element: tuple[Any, Any], clip_seed: Any) -> tuple[Any, Any, Any]:
-        frames, readable = tf.numpy_function(read, (element[0], clip_seed), (tf.uint8, tf.bool))
-        frames.set_shape(clip_spec.shape)
+    def load(index: Any, clip_seed: Any) -> tuple[Any, Any, Any]:
+        record, readable = tf.numpy_function(read, (index, clip_seed), (tf.uint8, tf.bool))
+        record.set_shape((reader.record_bytes,))
         readable.set_shape(())
-        return frames, element[1], readable
+        return record, index, readable
 
+    indices = tf.data.Dataset.from_tensor_slices(np.array(order, np.int64))
+    if shuffle:
+        indices = indices.shuffle(len(order), seed=seed, reshuffle_each_iteration=True)
+    # Seeds are drawn before anything is skipped, so that a broken file does not change what the others give.
     clip_seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
-    clips = tf.data.Dataset.zip(elements, clip_seeds).map(load, os.cpu_count(), deterministic=True)
-    return clips.filter(_is_readable).map(_without_flag)
+    records = tf.data.Dataset.zip(indices, clip_seeds).map(load, os.cpu_count(), deterministic=True)
+    records = records.filter(_is_readable).map(_without_flag)
+    return order, records if batch_size is None else records.batch(batch_size)
 
 
-def _is_readable(frames: Any, label: Any, readable: Any) -> Any:
+def _is_readable(record: Any, index: Any, readable: Any) -> Any:
     return readable
 
 
-def _without_flag(frames: Any, label: Any, readable: Any) -> tuple[Any, Any]:
-    return frames, label
+def _without_flag(record: Any, index: Any, readable: Any) -> tuple[Any, Any]:
+    return record, index
 
 
-def _frames_only(frames: Any, label: Any) -> Any:
-    return frames
+def _cached(
+    reader: ClipReader,
+    cache: bool | str | os.PathLike[str],
+    batch_size: int | None,
+    shuffle: bool,
+    seed: int | None,
+) -> tuple[list[int], Any]:
+    """Numbers of the rows that could be read, and batches of records and row numbers out of the cache."""
+    clips = cache_clips(reader, cache, seed)
+    if clips.is_sequential:
+        records = tfrecord_dataset(clips, reader.record_bytes, shuffle, seed)
+        return clips.rows.tolist(), records if batch_size is None else records.batch(batch_size)
+
+    def gather(positions: np.ndarray) -> np.ndarray:
+        records = clips.records(np.atleast_1d(positions))
+        return records if positions.ndim else records[0]
+
+    def load(positions: Any) -> tuple[Any, Any]:
+        records = tf.numpy_function(gather, (positions,), tf.uint8)
+        records.set_shape((*positions.shape, reader.record_bytes))
+        return records, tf.gather(tf.constant(clips.rows), positions)
+
+    positions = tf.data.Dataset.range(len(clips.rows))
+    if shuffle:
+        positions = positions.shuffle(len(clips.rows), seed=seed, reshuffle_each_iteration=True)
+    if batch_size is not None:
+        positions = positions.batch(batch_size)
+    return clips.rows.tolist(), positions.map(load, tf.data.AUTOTUNE, deterministic=True)
 
 
-def _decode_now(clips: Any, rows: Sequence[Row], faults: Faults) -> Any:
-    """Fill a cache in memory, so that the number of clips is known and each file is read once."""
-    cached = clips.cache()
-    num_clips = sum(1 for _ in show_progress(cached, "Decoding videos", len(rows)))
-    if num_clips == 0:
-        first = next(iter(faults))
-        raise ValueError(f"None of the {len(rows)} videos can be read; the first: {first.path}: {first.reason}")
-    return cached.apply(tf.data.experimental.assert_cardinality(num_clips))
+def _to_clips(reader: ClipReader, labels: np.ndarray, label_mode: str | None) -> Callable[[Any, Any], Any]:
+    """Records and row numbers to frames (and features) and labels."""
+    spec, frame_bytes = reader.clip_spec, math.prod(reader.clip_spec.shape)
+
+    def convert(records: Any, indices: Any) -> Any:
+        batch_shape = tf.shape(indices)
+        if reader.num_features:
+            shape = tf.concat([batch_shape, (spec.num_frames, reader.num_features, 4)], 0)
+            features = tf.bitcast(tf.reshape(records[..., frame_bytes:], shape), tf.float32)
+            features = tf.ensure_shape(features, (*indices.shape, spec.num_frames, reader.num_features))
+            records = records[..., :frame_bytes]
+        frames = tf.reshape(records, tf.concat([batch_shape, spec.shape], 0))
+        frames = tf.ensure_shape(frames, (*indices.shape, *spec.shape))
+        inputs = {"frames": frames, "features": features} if reader.num_features else frames
+        return inputs if label_mode is None else (inputs, tf.gather(tf.constant(labels), indices))
+
+    return convert
 
 
 def _labels(rows: Sequence[Row], label_mode: str | None, class_names: Sequence[str]) -> np.ndarray:
@@ -229,8 +279,12 @@ def _labels(rows: Sequence[Row], label_mode: str | None, class_names: Sequence[s
         return np.zeros(len(rows), np.int32)
     index_of = {name: index for index, name in enumerate(class_names)}
     for row in rows:
-        if row.label not in index_of:
+        if label_mode == "multi_label" and (unknown := sorted(set(row.labels) - set(class_names))):
+            raise ValueError(f"{row.path} has the labels {unknown}, expected some of {list(class_names)}.")
+        if label_mode != "multi_label" and row.label not in index_of:
             raise ValueError(f"{row.path} has the label {row.label!r}, expected one of {list(class_names)}.")
+    if label_mode == "multi_label":
+        return np.array([[name in row.labels for name in class_names] for row in rows], np.float32)
     labels = np.array([index_of[row.label] for row in rows], np.int32)  # type: ignore[index]
     if label_mode == "categorical":
         return np.eye(len(class_names), dtype=np.float32)[labels]

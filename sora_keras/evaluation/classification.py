@@ -185,7 +185,7 @@ def _rows_read(dataset: Any, num_clips: int) -> list[Any]:
         )
         return []
     faults = getattr(dataset, "faults", ())
-    rows = [row for row in getattr(dataset, "rows", ()) if row.path not in faults]
+    rows = [row for row in getattr(dataset, "rows", ()) if row not in faults]
     if rows and len(rows) != num_clips:
         warnings.warn(
             f"The dataset has {len(rows)} readable rows but yielded {num_clips} clips, so mistakes stay without names "

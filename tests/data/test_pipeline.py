@@ -11,16 +11,32 @@ import pytest
 import tensorflow as tf
 
 from sora_keras.data import (
+    Faults,
     Row,
+    clip_reader,
     read_manifest,
     rows_from_directory,
     video_dataset_from_directory,
     video_dataset_from_manifest,
 )
+from sora_keras.data import cache as cache_module
 from sora_keras.video import ClipSpec
 
 SPEC = ClipSpec(num_frames=4, height=16, width=12)
 NUM_VIDEOS = 15
+CACHES = ("none", "memory", "arrays", "tfrecords")
+
+
+@pytest.fixture
+def make_cache(tmp_path, monkeypatch):
+    """The argument `cache` of a name in `CACHES`."""
+
+    def make(name):
+        if name == "tfrecords":
+            monkeypatch.setattr(cache_module, "_memory_bytes", lambda: 0)
+        return {"none": False, "memory": True}.get(name, tmp_path / "cache")
+
+    return make
 
 
 @pytest.fixture
@@ -117,32 +133,34 @@ class TestElements:
 
     def test_short_videos_as_faults(self, gray_videos):
         spec = ClipSpec(10, 16, 12, frames_per_second=8.0)
-        dataset = video_dataset_from_directory(gray_videos, spec, short_video="error")
+        faults = Faults(max_failures=1)
+        dataset = video_dataset_from_directory(gray_videos, spec, short_video="error", faults=faults)
         assert list(dataset) == []
         assert len(dataset.faults) == NUM_VIDEOS
         assert "lasts 1.000 s" in next(iter(dataset.faults)).reason
 
 
 class TestOrder:
-    @pytest.mark.parametrize("cache", [False, True])
-    def test_files_in_order_without_shuffling(self, gray_videos, videos_seen, cache):
-        dataset = video_dataset_from_directory(gray_videos, SPEC, shuffle=False, batch_size=4, cache=cache)
+    @pytest.mark.parametrize("cache", CACHES)
+    def test_files_in_order_without_shuffling(self, gray_videos, videos_seen, make_cache, cache):
+        options = {"shuffle": False, "batch_size": 4, "cache": make_cache(cache)}
+        dataset = video_dataset_from_directory(gray_videos, SPEC, **options)
         expected = [int(path.stem) for path in sorted(gray_videos.rglob("*.mp4"))]
         assert videos_seen(dataset) == expected
         assert videos_seen(dataset) == expected
         assert [int(Path(path).stem) for path in dataset.file_paths] == expected
 
-    @pytest.mark.parametrize("cache", [False, True])
+    @pytest.mark.parametrize("cache", CACHES)
     @pytest.mark.parametrize("sampling", ["uniform", "random_window"])
-    def test_the_same_seed_gives_the_same_epochs(self, gray_videos, seen, cache, sampling):
+    def test_the_same_seed_gives_the_same_epochs(self, gray_videos, seen, make_cache, cache, sampling):
         spec = ClipSpec(2, 16, 12, frames_per_second=8.0)
-        options = {"seed": 11, "sampling": sampling, "cache": cache, "batch_size": 4}
+        options = {"seed": 11, "sampling": sampling, "cache": make_cache(cache), "batch_size": 4}
         first, second = (video_dataset_from_directory(gray_videos, spec, **options) for _ in range(2))
         assert [seen(first), seen(first)] == [seen(second), seen(second)]
 
-    @pytest.mark.parametrize("cache", [False, True])
-    def test_every_epoch_has_every_clip_once_in_another_order(self, gray_videos, videos_seen, cache):
-        dataset = video_dataset_from_directory(gray_videos, SPEC, seed=5, cache=cache)
+    @pytest.mark.parametrize("cache", CACHES)
+    def test_every_epoch_has_every_clip_once_in_another_order(self, gray_videos, videos_seen, make_cache, cache):
+        dataset = video_dataset_from_directory(gray_videos, SPEC, seed=5, cache=make_cache(cache))
         epochs = [videos_seen(dataset) for _ in range(3)]
         assert all(Counter(epoch) == Counter(range(NUM_VIDEOS)) for epoch in epochs)
         assert len({tuple(epoch) for epoch in epochs}) == 3
@@ -169,19 +187,81 @@ class TestOrder:
 
 
 class TestUnreadable:
-    @pytest.mark.parametrize("cache", [False, True])
-    def test_is_skipped_counted_and_named(self, gray_videos, seen, cache):
+    @pytest.mark.parametrize("cache", CACHES)
+    def test_is_skipped_counted_and_named(self, gray_videos, seen, make_cache, cache):
         broken, empty = gray_videos / "bee" / "6.mp4", gray_videos / "cow" / "14.mp4"
         before = seen(video_dataset_from_directory(gray_videos, SPEC, shuffle=False))
         broken.write_bytes(broken.read_bytes()[:200])
         empty.write_bytes(b"")
-        dataset = video_dataset_from_directory(gray_videos, SPEC, shuffle=False, batch_size=4, cache=cache)
+        options = {"shuffle": False, "batch_size": 4, "faults": Faults(max_failures=0.2)}
+        dataset = video_dataset_from_directory(gray_videos, SPEC, cache=make_cache(cache), **options)
         for _ in range(2):
             assert seen(dataset) == [clip for clip in before if clip[0] not in (6, 14)]
         assert [fault.path for fault in dataset.faults] == [str(broken), str(empty)]
         assert len(dataset.faults) == 2
         assert str(broken) in dataset.faults
         assert "empty (0 bytes)" in list(dataset.faults)[1].reason
+
+    @pytest.mark.parametrize("cache", CACHES)
+    def test_is_substituted_by_the_same_video_of_its_class(self, gray_videos, videos_seen, make_cache, cache):
+        for name in ("bee/6.mp4", "cow/14.mp4"):
+            (gray_videos / name).write_bytes(b"no video")
+        epochs = []
+        for _ in range(2):
+            faults = Faults(policy="substitute", max_failures=0.2)
+            options = {"batch_size": 5, "seed": 6, "faults": faults, "cache": make_cache(cache)}
+            dataset = video_dataset_from_directory(gray_videos, SPEC, **options)
+            assert int(dataset.cardinality()) == 3
+            for frames, labels in dataset:
+                assert frames.shape == (5, 4, 16, 12, 3)
+                assert labels.shape == (5,)
+            epochs.append([videos_seen(dataset), videos_seen(dataset)])
+        assert epochs[0] == epochs[1]
+        for epoch in epochs[0]:
+            assert Counter(video // 5 for video in epoch) == {0: 5, 1: 5, 2: 5}
+            assert not {6, 14} & set(epoch)
+            assert set(range(NUM_VIDEOS)) - {6, 14} <= set(epoch)
+
+    @pytest.mark.parametrize("cache", CACHES)
+    def test_a_class_without_a_substitute(self, gray_videos, make_cache, cache):
+        for path in (gray_videos / "bee").glob("*.mp4"):
+            path.write_bytes(b"no video")
+        faults = Faults(policy="substitute", max_failures=0.9)
+        with pytest.raises(Exception, match=r"bee/\d\.mp4 cannot be read, nor any video of \['bee'\]"):
+            list(video_dataset_from_directory(gray_videos, SPEC, faults=faults, cache=make_cache(cache)))
+
+    @pytest.mark.parametrize("cache", CACHES)
+    def test_may_stop_the_epoch(self, gray_videos, make_cache, cache):
+        (gray_videos / "bee" / "7.mp4").write_bytes(b"")
+        options = {"faults": Faults(policy="raise"), "cache": make_cache(cache)}
+        with pytest.raises(Exception, match=r"bee/7\.mp4: .*empty \(0 bytes\)"):
+            list(video_dataset_from_directory(gray_videos, SPEC, **options))
+
+    @pytest.mark.parametrize("cache", CACHES)
+    def test_too_many_stop_the_epoch(self, gray_videos, make_cache, cache):
+        for name in ("ant/1.mp4", "bee/6.mp4", "cow/14.mp4"):
+            (gray_videos / name).write_bytes(b"")
+        options = {"faults": Faults(max_failures=0.15), "cache": make_cache(cache)}
+        with pytest.raises(Exception, match=r"3 of 15 videos cannot be read, more than the share of 0\.15"):
+            list(video_dataset_from_directory(gray_videos, SPEC, **options))
+
+    @pytest.mark.parametrize("policy", ["skip", "substitute"])
+    def test_the_next_run_does_not_try_again(self, gray_videos, tmp_path, videos_seen, policy, monkeypatch):
+        (gray_videos / "bee" / "6.mp4").write_bytes(b"no video")
+        options = {"shuffle": False, "seed": 3, "batch_size": 5}
+        first = Faults(tmp_path / "faults.jsonl", policy)
+        seen_first = videos_seen(video_dataset_from_directory(gray_videos, SPEC, faults=first, **options))
+        tried = []
+        read = clip_reader.read_clip
+        monkeypatch.setattr(clip_reader, "read_clip", lambda path, *rest: tried.append(path) or read(path, *rest))
+        second = Faults(tmp_path / "faults.jsonl", policy)
+        dataset = video_dataset_from_directory(gray_videos, SPEC, faults=second, **options)
+        assert int(dataset.cardinality()) == 3
+        assert (str(gray_videos / "bee" / "6.mp4") in dataset.file_paths) == (policy == "substitute")
+        seen_second = videos_seen(dataset)
+        assert seen_second == seen_first
+        assert str(gray_videos / "bee" / "6.mp4") not in tried
+        assert list(first) == list(second)
 
     def test_does_not_shift_the_random_windows_of_the_others(self, gray_videos, seen):
         spec = ClipSpec(2, 16, 12, frames_per_second=8.0)
@@ -212,7 +292,7 @@ class TestUnreadable:
         with pytest.raises(
             ValueError, match=r"None of the 15 videos can be read; the first: .*ant/0\.mp4: FFmpeg cannot"
         ):
-            video_dataset_from_directory(gray_videos, SPEC, cache=True)
+            video_dataset_from_directory(gray_videos, SPEC, cache=True, faults=Faults(max_failures=1))
 
     @pytest.mark.skipif("sys.platform != 'linux'", reason="other systems allow no such file names")
     def test_names_with_spaces_and_any_bytes(self, gray_videos, videos_seen):
@@ -225,26 +305,29 @@ class TestUnreadable:
 
     @pytest.mark.real_data
     def test_real_damage_kills_no_epoch(self, real_data):
-        dataset = video_dataset_from_directory(real_data / "broken", SPEC, labels=None)
+        faults = Faults(max_failures=0.5)
+        dataset = video_dataset_from_directory(real_data / "broken", SPEC, labels=None, faults=faults)
         num_clips = sum(len(batch) for batch in dataset)
         assert num_clips + len(dataset.faults) == len(dataset.file_paths)
         assert {"empty.mp4", "not_a_video.mp4"} <= {Path(fault.path).name for fault in dataset.faults}
 
 
 class TestCache:
+    @pytest.mark.parametrize("cache", CACHES[1:])
     @pytest.mark.parametrize("batch_size", [None, 4])
-    def test_same_clips_and_a_known_number(self, gray_videos, batch_size):
+    def test_same_clips_and_a_known_number(self, gray_videos, make_cache, cache, batch_size):
         options = {"shuffle": False, "batch_size": batch_size}
-        cached = video_dataset_from_directory(gray_videos, SPEC, cache=True, **options)
+        cached = video_dataset_from_directory(gray_videos, SPEC, cache=make_cache(cache), **options)
         plain = video_dataset_from_directory(gray_videos, SPEC, **options)
         assert int(cached.cardinality()) == (NUM_VIDEOS if batch_size is None else 4)
         for one, other in zip(cached, plain, strict=True):
             np.testing.assert_array_equal(one[0], other[0])
             np.testing.assert_array_equal(one[1], other[1])
 
+    @pytest.mark.parametrize("cache", CACHES[1:])
     @pytest.mark.parametrize("shuffle", [False, True])
-    def test_files_are_read_once(self, gray_videos, videos_seen, shuffle):
-        dataset = video_dataset_from_directory(gray_videos, SPEC, cache=True, shuffle=shuffle)
+    def test_files_are_read_once(self, gray_videos, videos_seen, make_cache, cache, shuffle):
+        dataset = video_dataset_from_directory(gray_videos, SPEC, cache=make_cache(cache), shuffle=shuffle)
         shutil.rmtree(gray_videos)
         for _ in range(2):
             assert sorted(videos_seen(dataset)) == list(range(NUM_VIDEOS))
@@ -256,9 +339,9 @@ class TestCache:
 
 
 class TestSplit:
-    @pytest.mark.parametrize("cache", [False, True])
-    def test_both_sides_are_disjoint_and_whole(self, gray_videos, videos_seen, cache):
-        options = {"validation_split": 0.2, "seed": 8, "cache": cache}
+    @pytest.mark.parametrize("cache", CACHES)
+    def test_both_sides_are_disjoint_and_whole(self, gray_videos, videos_seen, make_cache, cache):
+        options = {"validation_split": 0.2, "seed": 8, "cache": make_cache(cache)}
         train, validation = video_dataset_from_directory(gray_videos, SPEC, subset="both", **options)
         parts = videos_seen(train), videos_seen(validation)
         assert sorted(parts[0] + parts[1]) == list(range(NUM_VIDEOS))
@@ -307,6 +390,35 @@ class TestSplit:
             video_dataset_from_directory(gray_videos, SPEC, validation_split=0.3, subset="test", seed=0)
         with pytest.raises(ValueError, match=r"`seed` must be set"):
             video_dataset_from_directory(gray_videos, SPEC, validation_split=0.3, subset="both")
+
+
+class TestRows:
+    @pytest.mark.parametrize("cache", CACHES)
+    def test_parts_of_one_video(self, gray_videos, seen, make_cache, cache):
+        path = str(gray_videos / "ant" / "3.mp4")
+        rows = [
+            Row(path, "late", start_seconds=0.5),
+            Row(path, "early", end_seconds=0.5),
+            Row(path, "beyond", start_seconds=3.5),
+            Row(path, "whole"),
+        ]
+        options = {"shuffle": False, "cache": make_cache(cache)}
+        dataset = video_dataset_from_manifest(rows, SPEC, **options)
+        assert seen(dataset) == [(3, (4, 5, 6, 7)), (3, (0, 1, 2, 3)), (3, (1, 3, 5, 7))]
+        names = [dataset.class_names[label] for _, labels in dataset for label in labels.numpy()]
+        assert names == ["late", "early", "whole"]
+        assert [fault.start_seconds for fault in dataset.faults] == [3.5]
+        assert "the part from 3.5 s is wanted, but it lasts 1.000 s" in next(iter(dataset.faults)).reason
+
+    def test_several_labels(self, gray_videos):
+        paths = sorted(str(path) for path in (gray_videos / "ant").iterdir())
+        rows = [Row(paths[0], labels=("walk", "talk")), Row(paths[1], labels=()), Row(paths[2], "run")]
+        dataset = video_dataset_from_manifest(rows, SPEC, label_mode="multi_label", shuffle=False)
+        assert dataset.class_names == ["run", "talk", "walk"]
+        (batch,) = dataset
+        assert batch[1].numpy().tolist() == [[0, 1, 1], [0, 0, 0], [1, 0, 0]]
+        with pytest.raises(ValueError, match=r"has the labels \['talk'\], expected some of \['run', 'walk'\]"):
+            video_dataset_from_manifest(rows, SPEC, label_mode="multi_label", class_names=["run", "walk"])
 
 
 class TestErrors:

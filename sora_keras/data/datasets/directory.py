@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from sora_keras.data.manifest import Row
@@ -20,6 +21,7 @@ def rows_from_directory(
     labels: str | Sequence[str] | None = "inferred",
     class_names: Sequence[str] | None = None,
     groups: str | Callable[[str], str] | None = None,
+    follow_links: bool = False,
 ) -> list[Row]:
     """List the videos under a folder, sorted by path.
 
@@ -31,14 +33,15 @@ def rows_from_directory(
         groups: a function from a file's path to its group, or the name of a column in a CSV file of the folder that
             has a `path` column; by default the column `group`, if a CSV file there has one, else each video is a group
             of its own.
+        follow_links: whether links may lead out of the folder.
 
     Returns:
         A row for each video file.
 
     Raises:
         NotADirectoryError: if the folder is none.
-        ValueError: if it holds no videos, a wanted class holds none, a video lies beside the classes' sub-folders, or
-            one is missing from the CSV.
+        ValueError: if it holds no videos, a wanted class holds none, a video lies beside the classes' sub-folders, one
+            is missing from the CSV, or a link leads out of the folder.
 
     Example:
         >>> rows_from_directory("fights", groups="group")
@@ -49,8 +52,10 @@ def rows_from_directory(
         raise NotADirectoryError(f"{directory} is not a folder; name the folder that holds one sub-folder a class.")
     if isinstance(labels, str) and labels != "inferred":
         raise ValueError(f'`labels` must be "inferred", a sequence or None, received {labels!r}.')
-    files = _list_videos(directory, class_names if isinstance(labels, str) else None)
+    files = _list_videos(directory, class_names if isinstance(labels, str) else None, follow_links)
     if isinstance(labels, str):
+        if class_names is None:
+            _warn_of_empty_classes(directory, files)
         names = [_class_of(file, directory) for file in files]
     elif labels is not None and len(labels) != len(files):
         raise ValueError(f"`labels` must hold one label for each of the {len(files)} videos, received {len(labels)}.")
@@ -60,9 +65,12 @@ def rows_from_directory(
     return [Row(str(file), name, group_of(str(file))) for file, name in zip(files, names, strict=True)]
 
 
-def _list_videos(directory: Path, class_names: Sequence[str] | None) -> list[Path]:
-    files = sorted(path for path in directory.rglob("*") if path.suffix.lower() in VIDEO_EXTENSIONS and path.is_file())
-    files = [file for file in files if not any(part.startswith(".") for part in file.relative_to(directory).parts)]
+def _list_videos(directory: Path, class_names: Sequence[str] | None, follow_links: bool) -> list[Path]:
+    files = sorted(
+        path
+        for path in _visible_files(directory, follow_links)
+        if path.suffix.lower() in VIDEO_EXTENSIONS and path.is_file()
+    )
     if class_names is not None:
         found = {file.relative_to(directory).parts[0] for file in files}
         if missing := [name for name in class_names if name not in found]:
@@ -74,6 +82,32 @@ def _list_videos(directory: Path, class_names: Sequence[str] | None) -> list[Pat
             f"{', '.join(VIDEO_EXTENSIONS)}."
         )
     return files
+
+
+def _visible_files(directory: Path, follow_links: bool) -> Iterator[Path]:
+    """Every file at any depth; each folder is entered once, however many links lead to it."""
+    root, entered = directory.resolve(), set()
+    for folder, sub_folders, names in os.walk(directory, followlinks=True):
+        sub_folders[:] = sorted(name for name in sub_folders if not name.startswith("."))
+        paths = [Path(folder, name) for name in names if not name.startswith(".")]
+        for path in [*(Path(folder, name) for name in sub_folders), *paths]:
+            if path.is_symlink() and not follow_links and not path.resolve().is_relative_to(root):
+                raise ValueError(
+                    f"{path} is a link to {path.resolve()}, which lies outside of {directory}: copy the videos, or "
+                    "pass `follow_links=True`."
+                )
+        if (real := Path(folder).resolve()) in entered:
+            sub_folders.clear()
+        else:
+            entered.add(real)
+            yield from paths
+
+
+def _warn_of_empty_classes(directory: Path, files: Sequence[Path]) -> None:
+    found = {file.relative_to(directory).parts[0] for file in files}
+    for folder in sorted(path for path in directory.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        if folder.name not in found:
+            logging.getLogger(__name__).warning("%s holds no videos and makes no class", folder)
 
 
 def _class_of(file: Path, directory: Path) -> str:

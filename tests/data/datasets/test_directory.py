@@ -72,6 +72,36 @@ class TestRowsFromDirectory:
             rows_from_directory(touch(tmp_path / "empty", "a/notes.txt"))
 
 
+class TestLinks:
+    def test_out_of_the_folder(self, tmp_path):
+        folder = touch(tmp_path / "videos", "a/1.mp4")
+        outside = touch(tmp_path / "elsewhere", "2.mp4", "more/3.mp4")
+        for link, target in (("a/link.mp4", outside / "2.mp4"), ("b", outside / "more")):
+            (folder / link).symlink_to(target)
+            with pytest.raises(ValueError, match=rf"{folder / link} is a link to {target}, which lies outside of"):
+                rows_from_directory(folder)
+            assert len(rows_from_directory(folder, follow_links=True)) == 2
+            (folder / link).unlink()
+
+    def test_in_the_folder_and_around_in_circles(self, tmp_path):
+        folder = touch(tmp_path / "videos", "a/1.mp4", "b/2.mp4")
+        (folder / "b" / "again.mp4").symlink_to(folder / "a" / "1.mp4")
+        (folder / "b" / "circle").symlink_to(folder)
+        names = [Path(row.path).relative_to(folder).as_posix() for row in rows_from_directory(folder)]
+        assert names == ["a/1.mp4", "b/2.mp4", "b/again.mp4"]
+
+    def test_to_nowhere(self, tmp_path):
+        folder = touch(tmp_path / "videos", "a/1.mp4")
+        (folder / "a" / "gone.mp4").symlink_to(folder / "missing.mp4")
+        assert len(rows_from_directory(folder)) == 1
+
+
+def test_an_empty_sub_folder_is_mentioned(tmp_path, caplog):
+    (touch(tmp_path, "a/1.mp4", "b/2.mp4") / "cow").mkdir()
+    assert len(rows_from_directory(tmp_path)) == 2
+    assert f"{tmp_path / 'cow'} holds no videos and makes no class" in caplog.text
+
+
 class TestGroups:
     def test_by_function(self, tmp_path):
         touch(tmp_path, "a/jack_1.mp4", "a/tom_1.mp4", "b/jack_2.mp4")
