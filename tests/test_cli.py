@@ -168,7 +168,7 @@ class TestTrain:
         for path in folder.rglob("*.mp4"):
             path.write_bytes(b"")
         error = fails("train", folder, "--to", tmp_path / "model")
-        assert "None of the " in error
+        assert "videos cannot be read, more than the share of 0.05" in error
         assert "the first: " in error
         assert "the file is empty (0 bytes); download or copy it again" in error
 

@@ -7,7 +7,8 @@ import logging
 import os
 from pathlib import Path
 
-from sora_keras.data import rows_from_directory, video_dataset_from_manifest
+from sora_keras.data import video_dataset_from_manifest
+from sora_keras.data.datasets.directory import rows_from
 from sora_keras.data.manifest import class_names_of
 from sora_keras.evaluation import Evaluation, evaluate_classifier, save_report
 from sora_keras.models import SoraClassifier
@@ -23,7 +24,7 @@ def evaluate_on_directory(
 
     Args:
         model_path: folder that `train_on_directory` or `save_to_preset` wrote.
-        directory: the folder of videos, one sub-folder a class.
+        directory: the folder of videos, one sub-folder a class, or a CSV manifest.
         to: folder for the report.
         groups: CSV column that says which videos belong together; by default `group`, if a CSV file there has one.
 
@@ -38,7 +39,7 @@ def evaluate_on_directory(
     """
     model = SoraClassifier.from_preset(model_path)
     _warn_if_trained_on(Path(model_path), Path(directory))
-    rows = rows_from_directory(directory, groups=groups)
+    rows = rows_from(directory, groups)
     if unknown := sorted(set(class_names_of(rows)) - set(model.class_names)):
         raise ValueError(
             f"{os.fspath(directory)} has the classes {unknown}, which the model does not know; its classes are "

@@ -1,4 +1,4 @@
-"""A folder of videos, one sub-folder a class, to a trained, judged and exported classifier."""
+"""A folder of videos, one sub-folder a class, or a CSV manifest, to a trained, judged and exported classifier."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
-from sora_keras.data import split_rows, video_dataset_from_manifest
-from sora_keras.data.datasets.directory import rows_from_directory
+from sora_keras.data import Faults, official_split, split_rows, video_dataset_from_manifest
+from sora_keras.data.datasets.directory import rows_from
 from sora_keras.data.manifest import Row, check_classes, class_names_of
 from sora_keras.data.splits import check_groups_per_class
 from sora_keras.evaluation import Evaluation, evaluate_classifier, save_report
 from sora_keras.models import SoraClassifier
 from sora_keras.serving import export
-from sora_keras.training import training_callbacks
+from sora_keras.training import DataWait, training_callbacks
 from sora_keras.video import ClipSpec
 
 CACHED_BYTES_AT_MOST = 2 * 2**30
@@ -43,11 +44,14 @@ def train_on_directory(
     batch_size: int = 16,
     learning_rate: float = 2e-3,
     seed: int = 0,
+    cache: str | os.PathLike[str] | None = None,
+    faults: Faults | None = None,
 ) -> Evaluation:
     """Train on a part of the videos, stop by a second part, judge on a third, and export.
 
     Args:
-        directory: the folder, one sub-folder a class.
+        directory: the folder, one sub-folder a class, or a CSV manifest. A manifest that names an official split is
+            trained and judged on that.
         to: folder to write: `model.keras`, `report/`, `training/` (logs) and a new numbered version to serve. Killed
             on the way, the same call goes on at the last finished epoch.
         clip_spec: the clips to read; by default 16 frames of 64x64 spread over each video.
@@ -60,6 +64,10 @@ def train_on_directory(
         batch_size: clips in a batch.
         learning_rate: Adam's, at the start.
         seed: the same seed makes the same splits, order and first weights.
+        cache: folder to keep decoded clips in; by default they are kept in memory up to 2 GiB, and beyond that read
+            anew at each epoch, from random times.
+        faults: what to do with videos that cannot be read; by default they are skipped, until more than a twentieth
+            has failed, and listed in `to/faults.jsonl`, so that the next run does not try them again.
 
     Returns:
         The evaluation on the test videos, as saved in `to/report`; a video that cannot be read is left out, and logged.
@@ -75,7 +83,7 @@ def train_on_directory(
     _check_numbers(epochs, batch_size, learning_rate, seed)
     keras.utils.set_random_seed(seed)
     clip_spec, to = clip_spec or ClipSpec(), Path(to)
-    rows = rows_from_directory(directory, groups=groups)
+    rows = rows_from(directory, groups)
     parts = _split(rows, directory, test_split, validation_split, seed)
     class_names = class_names_of(parts[0])
     model = SoraClassifier.from_preset(preset, class_names, clip_spec, learning_rate=learning_rate)
@@ -86,19 +94,25 @@ def train_on_directory(
         "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed,
     }  # fmt: skip
     _check_resumed(to / "training", arguments)
-    cache = len(rows) * math.prod(clip_spec.shape) <= CACHED_BYTES_AT_MOST
+    kept = cache or len(rows) * math.prod(clip_spec.shape) <= CACHED_BYTES_AT_MOST
+    faults = Faults(to / "faults.jsonl") if faults is None else faults
+    faults.expect(rows)
 
     def dataset(part: Sequence[Row], shuffle: bool = False, sampling: str = "uniform") -> Any:
         return video_dataset_from_manifest(
-            part, clip_spec, "int", class_names, batch_size, shuffle, seed, sampling, cache=cache
+            part, clip_spec, "int", class_names, batch_size, shuffle, seed, sampling, cache=kept, faults=faults
         )
 
-    train = dataset(parts[0], shuffle=True, sampling="uniform" if cache else "random_window")
+    train = dataset(parts[0], shuffle=True, sampling="uniform" if kept else "random_window")
     validation, test = dataset(parts[1]), dataset(parts[2])
     _check_readable(class_names, train, validation, test)
-    _fit(model, train, validation, epochs, to / "training")
-    if num_skipped := sum(len(part.faults) for part in (train, validation, test)):
-        logging.getLogger(__name__).warning("skipped %d of %d videos", num_skipped, len(rows))
+    try:
+        _fit(model, train, validation, epochs, to / "training")
+    except tf.errors.OpError:
+        faults.check_budget()  # what TensorFlow wraps in a page of text, this says in a line
+        raise
+    if faults:
+        logging.getLogger(__name__).warning("%d of %d videos cannot be read", len(faults), len(rows))
     model.save_to_preset(to)
     evaluation = evaluate_classifier(model, test)
     title = f"{to.name} on its test videos"
@@ -112,9 +126,25 @@ def _split(
 ) -> tuple[list[Row], list[Row], list[Row]]:
     """Rows to train, validate and test on."""
     check_classes(directory, class_names_of(rows))
+    if all(row.split for row in rows):
+        return _official_parts(rows, directory, validation_split, seed)
     check_groups_per_class(rows, least=3)
     others, test = split_rows(rows, test_split, seed)
     return *split_rows(others, validation_split, seed), test
+
+
+def _official_parts(
+    rows: list[Row], directory: str | os.PathLike[str], validation_split: float, seed: int
+) -> tuple[list[Row], list[Row], list[Row]]:
+    parts = official_split(rows)
+    if not {"train", "test"} <= parts.keys() <= {"train", "validation", "test"}:
+        raise ValueError(
+            f"{os.fspath(directory)} must split into train, test and, optionally, validation, received {list(parts)}."
+        )
+    train, validation = parts["train"], parts.get("validation")
+    if missing := sorted(set(class_names_of(rows)) - set(class_names_of(train))):
+        raise ValueError(f"{os.fspath(directory)} has no video of {missing} in its part to train on.")
+    return *((train, validation) if validation else split_rows(train, validation_split, seed)), parts["test"]
 
 
 def _fingerprint(rows: Sequence[Row]) -> str:
@@ -135,14 +165,15 @@ def _check_readable(class_names: Sequence[str], *datasets: Any) -> None:
 
 
 def _fit(model: SoraClassifier, train: Any, validation: Any, epochs: int, directory: Path) -> None:
+    data_wait = DataWait()
     with warnings.catch_warnings():
         # Without a cache, what cannot be read makes an epoch shorter than foreseen, and Keras takes that for a lack.
         warnings.filterwarnings("ignore", message="Your input ran out of data", category=UserWarning)
         model.fit(
-            train,
+            data_wait.watch(train),
             validation_data=validation,
             epochs=epochs,
-            callbacks=training_callbacks(directory),
+            callbacks=[data_wait, *training_callbacks(directory)],
             shuffle=False,  # the dataset shuffles itself
             verbose="auto" if sys.stdout.isatty() else 2,
         )

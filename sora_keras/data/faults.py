@@ -19,7 +19,7 @@ Policy = Literal["skip", "substitute", "raise"]
 _PARTICIPLES = {"skip": "skipped", "substitute": "substituted"}
 
 
-class TooManyFaultsError(RuntimeError):
+class TooManyFaultsError(ValueError):
     """So many videos cannot be read that training on the rest would not be what was asked for."""
 
 
@@ -112,9 +112,11 @@ class Faults:
         self.check_budget()
 
     def check_budget(self) -> None:
-        """Raise a `TooManyFaultsError` if more than `max_failures` of the videos have failed."""
+        """Raise a `TooManyFaultsError` if more than `max_failures` of the videos have failed, or one that must not."""
         with self._lock:
             failed = [fault for key, fault in self._faults.items() if key in self._expected]
+        if self.policy == "raise" and failed:
+            raise VideoError(failed[0].path, failed[0].reason)
         allowed = max(1.0, self.max_failures * len(self._expected)) if self.max_failures else 0
         if len(failed) > allowed:
             raise TooManyFaultsError(

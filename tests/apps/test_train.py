@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import shutil
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from sora_keras.apps import predict_videos, train, train_on_directory
+from sora_keras.data import Faults, Row, rows_from_directory, write_manifest
 from sora_keras.training import training_callbacks
 from sora_keras.video import ClipSpec
 
@@ -75,7 +77,7 @@ def test_too_much_for_the_cache_and_a_broken_video(trained, tmp_path, monkeypatc
     assert np.isfinite(evaluation.probabilities).all()
     assert any(message.startswith(f"skipped {broken}: FFmpeg cannot read it") for message in caplog.messages)
     num_videos = len(list(folder.rglob("*.mp4")))
-    assert f"skipped 1 of {num_videos} videos" in caplog.messages
+    assert f"1 of {num_videos} videos cannot be read" in caplog.messages
     assert "val_accuracy" in output.out
     assert "\b" not in output.out
 
@@ -145,7 +147,43 @@ def test_a_class_that_cannot_be_read_is_named(digits, tmp_path):
     for path in (folder / "left").iterdir():
         path.write_bytes(b"")
     with pytest.raises(ValueError, match=r"No video of class 'left' can be read in .*left/\d+\.mp4: the file is empty"):
-        train_on_directory(folder, tmp_path / "model", ClipSpec(4, 16, 16), epochs=1)
+        train_on_directory(folder, tmp_path / "model", ClipSpec(4, 16, 16), epochs=1, faults=Faults(max_failures=0.5))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Keras leaves its log file open
+@pytest.mark.parametrize("cached_bytes", [0, 2**30])
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [("skip", r"^\d of \d+ videos cannot be read, more than the share of 0\.01"), ("raise", r"^.*: the file is empty")],
+)
+def test_too_many_faults_end_training_with_a_line(digits, tmp_path, monkeypatch, cached_bytes, policy, message):
+    monkeypatch.setattr(train, "CACHED_BYTES_AT_MOST", cached_bytes)
+    folder = shutil.copytree(digits, tmp_path / "digits")
+    for path in sorted((folder / "left").iterdir())[:3]:
+        path.write_bytes(b"")
+    faults = Faults(policy=policy, max_failures=0.01)
+    with pytest.raises((ValueError, OSError), match=message):
+        train_on_directory(folder, tmp_path / "model", ClipSpec(4, 16, 16), epochs=1, faults=faults)
+
+
+def test_a_manifest_with_an_official_split_and_a_cache(digits, tmp_path, caplog):
+    rows = rows_from_directory(digits)
+    parts = ["test" if index % 3 == 0 else "train" for index in range(len(rows))]
+    rows = [dataclasses.replace(row, split=part) for row, part in zip(rows, parts, strict=True)]
+    write_manifest(rows, tmp_path / "manifest.csv")
+    options = {"clip_spec": ClipSpec(4, 16, 16), "epochs": 1, "cache": tmp_path / "cache"}
+    evaluation = train_on_directory(tmp_path / "manifest.csv", tmp_path / "model", **options)
+    assert evaluation.metrics["num_clips"] == sum(row.split == "test" for row in rows)
+    assert list((tmp_path / "cache").rglob("*.npy"))
+    with open(tmp_path / "model" / "training" / "log.csv") as file:
+        assert "data_wait" in file.readline()
+
+
+def test_an_official_split_without_a_class_to_train_on(tmp_path):
+    rows = [Row(f"{index}.mp4", "ab"[index % 2], split="test" if index % 2 else "train") for index in range(8)]
+    write_manifest(rows, tmp_path / "manifest.csv")
+    with pytest.raises(ValueError, match=r"manifest\.csv.*has no video of \['b'\] in its part to train on"):
+        train_on_directory(tmp_path / "manifest.csv", tmp_path / "model")
 
 
 def test_a_place_that_cannot_be_written_is_found_before_training(digits, tmp_path, monkeypatch):

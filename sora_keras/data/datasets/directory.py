@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from sora_keras.data.manifest import Row
+from sora_keras.data.manifest import Row, read_manifest
 
 VIDEO_EXTENSIONS = (
     ".264", ".3gp", ".avi", ".flv", ".gif", ".h264", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
@@ -63,6 +63,28 @@ def rows_from_directory(
         names = [None] * len(files) if labels is None else [str(label) for label in labels]  # type: ignore[list-item]
     group_of = _group_function(directory, groups or _find_group_column(directory))
     return [Row(str(file), name, group_of(str(file))) for file, name in zip(files, names, strict=True)]
+
+
+def rows_from(source: str | os.PathLike[str], groups: str | None = None) -> list[Row]:
+    """List the videos of a folder with one sub-folder a class, or of a CSV manifest.
+
+    Args:
+        source: the folder or the CSV file.
+        groups: the column that names the groups; by default `group`, where there is one.
+
+    Returns:
+        A row for each video.
+
+    Raises:
+        NotADirectoryError: if there is neither.
+        ValueError: as `rows_from_directory` and `read_manifest` do.
+
+    Example:
+        >>> rows = rows_from("fights/clips.csv")
+    """
+    if Path(source).is_file() and Path(source).suffix.lower() == ".csv":
+        return read_manifest(source, group=groups or "group")
+    return rows_from_directory(source, groups=groups)
 
 
 def _list_videos(directory: Path, class_names: Sequence[str] | None, follow_links: bool) -> list[Path]:
