@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_train(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     train = actions.add_parser("train", help="a folder of videos, one sub-folder a class, to an exported classifier")
-    train.add_argument("folder", help="folder with one sub-folder of videos for each class")
+    train.add_argument("folder", help="folder with one sub-folder of videos for each class, or CSV manifest")
     train.add_argument("--to", required=True, metavar="DIR", help="where the model, its report and its export go")
     train.add_argument("--preset", default="small", help="backbone: small or base (default: %(default)s)")
     train.add_argument("--frames", type=int, default=16, metavar="T", help="frames a clip (default: %(default)s)")
@@ -80,13 +80,21 @@ def _add_train(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     train.add_argument("--batch-size", type=int, default=16, metavar="B", help="(default: %(default)s)")
     train.add_argument("--learning-rate", type=float, default=2e-3, metavar="RATE", help="(default: %(default)s)")
     train.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    train.add_argument("--cache", metavar="DIR", help="keep decoded clips here (default: in memory, up to 2 GiB)")
+    train.add_argument("--faults", metavar="FILE", help="list of what cannot be read (default: DIR/faults.jsonl)")
+    train.add_argument(
+        "--on-fault", default="skip", choices=("skip", "substitute", "raise"), help="(default: %(default)s)"
+    )
+    train.add_argument(
+        "--max-failures", type=float, default=0.05, metavar="SHARE", help="of the videos (default: %(default)s)"
+    )
     train.set_defaults(action=_train)
 
 
 def _add_evaluate(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     evaluate = actions.add_parser("evaluate", help="a trained model on a folder of labeled videos, to a report")
     evaluate.add_argument("model", help="folder that `train` wrote")
-    evaluate.add_argument("folder", help="folder with one sub-folder of videos for each class")
+    evaluate.add_argument("folder", help="folder with one sub-folder of videos for each class, or CSV manifest")
     evaluate.add_argument("--to", metavar="DIR", help="where the report goes (default: MODEL/report-FOLDER)")
     evaluate.add_argument("--groups", metavar="COLUMN", help="CSV column that says which videos belong together")
     evaluate.set_defaults(action=_evaluate)
@@ -108,13 +116,15 @@ def _add_export(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _add_check(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    check = actions.add_parser("check", help="which videos under a folder cannot be read, and why")
-    check.add_argument("folder", help="folder with videos at any depth")
+    check = actions.add_parser("check", help="which videos cannot be read, and why; or what such a list says")
+    check.add_argument("videos", help="folder with videos at any depth, CSV manifest, or list of faults (.jsonl)")
+    check.add_argument("--to", metavar="FILE", help="list of faults (.jsonl) to write, for `train --faults`")
     check.set_defaults(action=_check)
 
 
 def _train(options: argparse.Namespace) -> int:
     from sora_keras.apps import train_on_directory
+    from sora_keras.data import Faults
     from sora_keras.video import ClipSpec
 
     evaluation = train_on_directory(
@@ -127,6 +137,10 @@ def _train(options: argparse.Namespace) -> int:
         batch_size=options.batch_size,
         learning_rate=options.learning_rate,
         seed=options.seed,
+        cache=options.cache,
+        faults=Faults(
+            options.faults or Path(options.to) / "faults.jsonl", options.on_fault, max_failures=options.max_failures
+        ),
     )
     _print_accuracy(evaluation.metrics, Path(options.to) / "report" / "report.md")
     print(f"next: sora-keras predict {shlex.quote(options.to)} VIDEO")
@@ -175,13 +189,27 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    if options.videos.endswith(".jsonl"):
+        return _print_faults(options.videos)
     from sora_keras.apps.check import check_videos
 
-    num_videos, faults = check_videos(options.folder)
+    num_videos, faults = check_videos(options.videos, options.to)
     for fault in faults:
         print(fault)
     print(f"{num_videos - len(faults)} of {num_videos} videos can be read to their end.")
     return 1 if faults else 0
+
+
+def _print_faults(path: str) -> int:
+    from sora_keras.data import Faults
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no list of faults {path}: `train` and `check --to` write one.")
+    faults = Faults(path)
+    for fault in faults:
+        print(f"{fault.found_at}  {fault}")
+    print(f"{len(faults)} videos could not be read and have not changed since.")
+    return 1 if len(faults) else 0
 
 
 def _print_accuracy(metrics: dict, report: Path) -> None:

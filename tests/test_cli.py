@@ -16,11 +16,12 @@ from sora_keras.cli import main
 from sora_keras.video import write_video
 
 OPTIONS = {
-    "train": "--to --preset --frames --size --fps --groups --epochs --batch-size --learning-rate --seed folder",
+    "train": "--to --preset --frames --size --fps --groups --epochs --batch-size --learning-rate --seed --cache --faults "
+    "--on-fault --max-failures folder",
     "evaluate": "--to --groups model folder",
     "predict": "--json model VIDEO",
     "export": "model --to",
-    "check": "folder",
+    "check": "videos --to",
 }
 TRAIN = ["--frames", "4", "--size", "16", "--epochs", "1"]
 
@@ -280,8 +281,32 @@ class TestCheck:
             "6 of 7 videos can be read to their end.",
         ]
 
+    def test_a_list_to_print_and_to_train_with(self, run, tmp_path):
+        folder = make_videos(tmp_path / "videos", red=80)
+        broken = folder / "red" / "kaputt ü.mp4"
+        broken.touch()
+        code, _, _ = run("check", folder, "--to", tmp_path / "faults.jsonl")
+        assert code == 1
+        code, output, error = run("check", tmp_path / "faults.jsonl")
+        assert (code, error) == (1, "")
+        first, last = output.splitlines()
+        assert first.endswith(f"  {broken}: the file is empty (0 bytes); download or copy it again")
+        assert last == "1 videos could not be read and have not changed since."
+        broken.write_bytes(b"changed")
+        assert run("check", tmp_path / "faults.jsonl")[:2] == (
+            0,
+            "0 videos could not be read and have not changed since.\n",
+        )
+
+    def test_a_manifest(self, run, tmp_path):
+        folder = make_videos(tmp_path / "videos", red=80)
+        names = sorted(path.name for path in (folder / "red").iterdir())[:2]
+        (folder / "clips.csv").write_text("path,start\n" + "".join(f"red/{name},0.1\n" for name in names * 2))
+        assert run("check", folder / "clips.csv") == (0, "2 of 2 videos can be read to their end.\n", "")
+
     def test_errors(self, fails, tmp_path):
         assert f"{tmp_path} holds no videos" in fails("check", tmp_path)
+        assert "there is no list of faults " in fails("check", tmp_path / "gone.jsonl")
         assert "nowhere is not a folder" in fails("check", tmp_path / "nowhere")
 
     @pytest.mark.real_data

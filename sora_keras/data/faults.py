@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, get_args
 
+from sora_keras.atomic import appearing_when_whole
 from sora_keras.data.manifest import Row
 from sora_keras.video import VideoError
 
@@ -40,6 +41,11 @@ class Fault:
     start_seconds: float = 0.0
     found_at: str = ""
     file_state: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, error: VideoError, start_seconds: float = 0.0) -> Fault:
+        """The fault that an error tells of, found now."""
+        return cls(error.path, error.reason, start_seconds, _now(), _state_of(error.path))
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}"
@@ -99,7 +105,7 @@ class Faults:
             VideoError: the error itself, if the policy is `"raise"`.
             TooManyFaultsError: if more than `max_failures` of the videos have failed.
         """
-        fault = Fault(error.path, error.reason, start_seconds, _now(), _state_of(error.path))
+        fault = Fault.of(error, start_seconds)
         with self._lock:
             is_new = (fault.path, start_seconds) not in self._faults
             self._faults.setdefault((fault.path, start_seconds), fault)
@@ -136,6 +142,22 @@ class Faults:
     def __iter__(self) -> Iterator[Fault]:
         with self._lock:
             return iter(sorted(self._faults.values(), key=lambda fault: (fault.path, fault.start_seconds)))
+
+
+def write_faults(faults: Iterable[Fault], path: str | os.PathLike[str]) -> None:
+    """Write faults to a file that `Faults` reads; an existing one is replaced.
+
+    Args:
+        faults: what to write.
+        path: the file.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    with appearing_when_whole(path) as unfinished:
+        unfinished.touch()
+        for fault in faults:
+            _append(unfinished, fault)
 
 
 def _now() -> str:
