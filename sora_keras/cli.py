@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 ERROR_EXIT_CODE = 2
+WITHOUT_TENSORFLOW = ("audit", "check", "download")
 PIPED_WIDTH = 500
 
 
@@ -26,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold what the terminal cannot show
     action: Callable[[argparse.Namespace], int] = options.action
     try:
-        _import_tensorflow_quietly()
+        if options.command not in WITHOUT_TENSORFLOW:
+            _import_tensorflow_quietly()
         return action(options)
     except (ValueError, OSError) as error:
         message = " ".join(str(error).split())

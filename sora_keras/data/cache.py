@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from sora_keras import __version__
 from sora_keras.atomic import remove_abandoned
 from sora_keras.data.clip_reader import ClipReader
 from sora_keras.data.faults import TooManyFaultsError
 from sora_keras.data.manifest import Row
 from sora_keras.data.shards import finished_shards, write_shard
 from sora_keras.progress import show_progress
+from sora_keras.version import __version__
 
 CACHE_VERSION = 1  # raise it whenever the same file would give other clips
 SHARD_BYTES = 128 * 2**20

@@ -9,6 +9,7 @@ import numpy as np
 
 from sora_keras.data.faults import Faults, TooManyFaultsError
 from sora_keras.data.manifest import Row
+from sora_keras.features import extract_features, feature_names
 from sora_keras.video import ClipSpec, VideoError, read_clip
 
 SUBSTITUTES_TRIED = 10
@@ -46,7 +47,7 @@ class ClipReader:
         self.short_video = short_video
         self.features = tuple(features)
         self.faults = Faults() if faults is None else faults
-        self.num_features = _count(self.features) if self.features else 0
+        self.num_features = len(feature_names(self.features)) if self.features else 0
         self.record_bytes = math.prod(clip_spec.shape) + 4 * clip_spec.num_frames * self.num_features
 
     def read(self, index: int, clip_seed: int) -> np.ndarray | None:
@@ -87,8 +88,6 @@ class ClipReader:
             return None
         if not self.features:
             return clip.frames.reshape(-1)
-        from sora_keras.features import extract_features
-
         features = np.ascontiguousarray(extract_features(clip, self.features), np.float32)
         return np.concatenate([clip.frames.reshape(-1), features.reshape(-1).view(np.uint8)])
 
@@ -105,9 +104,3 @@ class ClipReader:
             f"{row.path} cannot be read, nor any video of {list(row.labels)} tried in its place; leave the class out, "
             "or repair its videos."
         )
-
-
-def _count(families: Sequence[str]) -> int:
-    from sora_keras.features import feature_names
-
-    return len(feature_names(families))

@@ -13,14 +13,15 @@ import tensorflow as tf
 from sora_keras.data import (
     Faults,
     Row,
+    cache as cache_module,
     clip_reader,
     read_manifest,
     rows_from_directory,
     video_dataset_from_directory,
     video_dataset_from_manifest,
 )
-from sora_keras.data import cache as cache_module
-from sora_keras.video import ClipSpec
+from sora_keras.features import extract_features, feature_names
+from sora_keras.video import ClipSpec, read_clip
 
 SPEC = ClipSpec(num_frames=4, height=16, width=12)
 NUM_VIDEOS = 15
@@ -419,6 +420,30 @@ class TestRows:
         assert batch[1].numpy().tolist() == [[0, 1, 1], [0, 0, 0], [1, 0, 0]]
         with pytest.raises(ValueError, match=r"has the labels \['talk'\], expected some of \['run', 'walk'\]"):
             video_dataset_from_manifest(rows, SPEC, label_mode="multi_label", class_names=["run", "walk"])
+
+
+class TestFeatures:
+    @pytest.mark.parametrize("cache", CACHES)
+    @pytest.mark.parametrize("batch_size", [None, 4])
+    def test_beside_the_frames(self, gray_videos, make_cache, cache, batch_size):
+        families = ["motion", "color"]
+        options = {"features": families, "batch_size": batch_size, "cache": make_cache(cache)}
+        dataset = video_dataset_from_directory(gray_videos, SPEC, shuffle=False, **options)
+        inputs, labels = dataset.element_spec
+        num_features = len(feature_names(families))
+        batch_shape = () if batch_size is None else (None,)
+        assert inputs["frames"] == tf.TensorSpec((*batch_shape, 4, 16, 12, 3), tf.uint8)
+        assert inputs["features"] == tf.TensorSpec((*batch_shape, 4, num_features), tf.float32)
+        assert labels == tf.TensorSpec(batch_shape, tf.int32)
+        elements = dataset if batch_size is None else dataset.unbatch()
+        for row, (clip, _) in zip(dataset.rows, elements, strict=True):
+            expected = read_clip(row.path, SPEC)
+            np.testing.assert_array_equal(clip["frames"], expected.frames)
+            np.testing.assert_array_equal(clip["features"], extract_features(expected, families))
+
+    def test_no_such_family(self, gray_videos):
+        with pytest.raises(ValueError, match=r"`families` must name some of .*received \['colour'\]"):
+            video_dataset_from_directory(gray_videos, SPEC, features=["colour"])
 
 
 class TestErrors:

@@ -1,0 +1,4 @@
+from .check import check_videos as check_videos
+from .evaluate import evaluate_on_directory as evaluate_on_directory
+from .predict import Prediction as Prediction, predict_videos as predict_videos
+from .train import train_on_directory as train_on_directory
