@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"sora-keras {options.command}: {message}", file=sys.stderr)
         return ERROR_EXIT_CODE
     except KeyboardInterrupt:
-        hint = "; the same command goes on" if options.command == "train" else ""
+        hint = "; the same command goes on" if options.command in ("download", "train") else ""
         print(f"sora-keras {options.command}: interrupted{hint}.", file=sys.stderr)
         return 130
 
@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_predict(actions)
     _add_export(actions)
     _add_check(actions)
+    _add_download(actions)
     return parser
 
 
@@ -122,6 +123,16 @@ def _add_check(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     check.add_argument("videos", help="folder with videos at any depth, CSV manifest, or list of faults (.jsonl)")
     check.add_argument("--to", metavar="FILE", help="list of faults (.jsonl) to write, for `train --faults`")
     check.set_defaults(action=_check)
+
+
+def _add_download(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    download = actions.add_parser("download", help="a published dataset, resumed where it was interrupted, and checked")
+    download.add_argument("name", help="ucf101, kth, ucsd_ped2, mnist, moving_mnist or youtube8m")
+    download.add_argument("--to", required=True, metavar="DIR", help="folder to unpack it to")
+    download.add_argument("--partition", help="part of youtube8m, such as 2/frame/validate")
+    download.add_argument("--mirror", default="us", help="of youtube8m: us, eu or asia (default: %(default)s)")
+    download.add_argument("--share", default="1,1", metavar="I,N", help="the I-th of N shares of youtube8m's shards")
+    download.set_defaults(action=_download)
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -212,6 +223,18 @@ def _print_faults(path: str) -> int:
         print(f"{fault.found_at}  {fault}")
     print(f"{len(faults)} videos could not be read and have not changed since.")
     return 1 if len(faults) else 0
+
+
+def _download(options: argparse.Namespace) -> int:
+    from sora_keras.data import download
+
+    try:
+        share, num_shares = (int(number) for number in options.share.split(","))
+    except ValueError:
+        raise ValueError(f"--share takes two numbers such as 1,100, received {options.share!r}.") from None
+    for path in download(options.name, options.to, options.partition, options.mirror, (share, num_shares)):
+        print(path)
+    return 0
 
 
 def _print_accuracy(metrics: dict, report: Path) -> None:

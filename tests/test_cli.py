@@ -16,12 +16,13 @@ from sora_keras.cli import main
 from sora_keras.video import write_video
 
 OPTIONS = {
-    "train": "--to --preset --frames --size --fps --groups --epochs --batch-size --learning-rate --seed --cache --faults "
-    "--on-fault --max-failures folder",
+    "train": "--to --preset --frames --size --fps --groups --epochs --batch-size --learning-rate --seed --cache "
+    "--faults --on-fault --max-failures folder",
     "evaluate": "--to --groups model folder",
     "predict": "--json model VIDEO",
     "export": "model --to",
     "check": "videos --to",
+    "download": "name --to --partition --mirror --share",
 }
 TRAIN = ["--frames", "4", "--size", "16", "--epochs", "1"]
 
@@ -356,3 +357,13 @@ class TestConsoleScript:
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith(f"sora-keras train: {tmp_path} holds no videos")
         assert done.stderr.count("\n") == 1
+
+
+class TestDownload:
+    def test_errors(self, fails, tmp_path):
+        error = fails("download", "ucf102", "--to", tmp_path)
+        assert "There is no dataset 'ucf102' to download; there are " in error
+        assert "ucf101" in error
+        assert "--share takes two numbers such as 1,100, received '7'" in fails(
+            "download", "mnist", "--to", tmp_path, "--share", "7"
+        )

@@ -1,5 +1,15 @@
 from .datasets.directory import rows_from_directory as rows_from_directory
+from .datasets.kth import read_kth as read_kth
 from .datasets.moving_digits import make_moving_digits as make_moving_digits
+from .datasets.moving_mnist import (
+    moving_mnist_dataset as moving_mnist_dataset,
+    moving_mnist_sequences as moving_mnist_sequences,
+)
+from .datasets.ucf101 import read_ucf101 as read_ucf101
+from .datasets.ucsd_ped2 import read_ucsd_ped2 as read_ucsd_ped2
+from .datasets.youtube8m import youtube8m_dataset as youtube8m_dataset
+from .downloading.download import download as download
+from .events import during_event as during_event
 from .faults import Fault as Fault, Faults as Faults, TooManyFaultsError as TooManyFaultsError
 from .manifest import (
     Event as Event,
