@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_predict(actions)
     _add_export(actions)
     _add_check(actions)
+    _add_audit(actions)
     _add_download(actions)
     return parser
 
@@ -123,6 +124,18 @@ def _add_check(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     check.add_argument("videos", help="folder with videos at any depth, CSV manifest, or list of faults (.jsonl)")
     check.add_argument("--to", metavar="FILE", help="list of faults (.jsonl) to write, for `train --faults`")
     check.set_defaults(action=_check)
+
+
+def _add_audit(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    audit = actions.add_parser("audit", help="what leaks across a split: groups, files, copies, scenes")
+    audit.add_argument(
+        "manifest", help="CSV manifest with a column split (else: what leaks between groups)"
+    )
+    audit.add_argument("--to", metavar="DIR", help="where audit.jsonl and, if anything leaks, leaks.jpg go")
+    audit.add_argument("--most", type=int, default=10, metavar="N", help="findings to print of a kind (%(default)s)")
+    audit.add_argument("--files-only", action="store_true", help="do not read the videos to compare pictures")
+    audit.add_argument("--same-scene", default="leak", choices=("leak", "notice"), help="(default: %(default)s)")
+    audit.set_defaults(action=_audit)
 
 
 def _add_download(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -223,6 +236,15 @@ def _print_faults(path: str) -> int:
         print(f"{fault.found_at}  {fault}")
     print(f"{len(faults)} videos could not be read and have not changed since.")
     return 1 if len(faults) else 0
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from sora_keras.apps.audit import audit_manifest
+
+    audit = audit_manifest(options.manifest, options.to, not options.files_only, options.same_scene)
+    for line in audit.lines(options.most):
+        print(line)
+    return 0 if audit.is_clean else 1
 
 
 def _download(options: argparse.Namespace) -> int:

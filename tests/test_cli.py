@@ -22,6 +22,7 @@ OPTIONS = {
     "predict": "--json model VIDEO",
     "export": "model --to",
     "check": "videos --to",
+    "audit": "manifest --to --most --files-only --same-scene",
     "download": "name --to --partition --mirror --share",
 }
 TRAIN = ["--frames", "4", "--size", "16", "--epochs", "1"]
@@ -357,6 +358,45 @@ class TestConsoleScript:
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith(f"sora-keras train: {tmp_path} holds no videos")
         assert done.stderr.count("\n") == 1
+
+
+class TestAudit:
+    @pytest.fixture
+    def manifest(self, tmp_path):
+        """A clean split of gray videos that differ."""
+        folder = tmp_path / "videos"
+        folder.mkdir()
+        rng = np.random.default_rng(0)
+        lines = ["path,split,group"]
+        for index in range(4):
+            frames = np.repeat(np.repeat(rng.integers(0, 255, (6, 6, 8, 3), np.uint8), 8, axis=1), 8, axis=2)
+            write_video(folder / f"{index} ü.mp4", frames, frames_per_second=8.0)
+            lines.append(f"{index} ü.mp4,{'train' if index < 3 else 'test'},{index}")
+        (folder / "clips.csv").write_text("\n".join(lines), encoding="utf-8")
+        return folder / "clips.csv"
+
+    def test_clean(self, run, manifest, tmp_path):
+        code, output, error = run("audit", manifest, "--to", tmp_path / "audit")
+        assert (code, error) == (0, "")
+        assert output == "4 rows, split into train 3, test 1: nothing leaks.\n"
+        assert (tmp_path / "audit" / "audit.jsonl").read_text() == ""
+
+    def test_leaks(self, run, manifest, tmp_path):
+        shutil.copy(manifest.parent / "1 ü.mp4", manifest.parent / "again.mp4")
+        with open(manifest, "a", encoding="utf-8") as file:
+            file.write("\nagain.mp4,test,7\n")
+        code, output, error = run("audit", manifest, "--to", tmp_path / "audit")
+        assert (code, error) == (1, "")
+        first, summary = output.splitlines()
+        assert first.startswith("leak: same file: ")
+        assert "again.mp4" in first
+        assert summary.startswith("5 rows, split into train 3, test 2: leak: same file 1")
+        [line] = (tmp_path / "audit" / "audit.jsonl").read_text(encoding="utf-8").splitlines()
+        assert json.loads(line)["kind"] == "same file"
+        assert (tmp_path / "audit" / "leaks.jpg").stat().st_size > 1000
+
+    def test_errors(self, fails, tmp_path):
+        assert "nowhere.csv is not a folder" in fails("audit", tmp_path / "nowhere.csv")
 
 
 class TestDownload:

@@ -1,3 +1,4 @@
+from .audit import audit_manifest as audit_manifest
 from .check import check_videos as check_videos
 from .evaluate import evaluate_on_directory as evaluate_on_directory
 from .predict import Prediction as Prediction, predict_videos as predict_videos

@@ -1,3 +1,4 @@
+from .audit import Audit as Audit, audit_rows as audit_rows
 from .datasets.directory import rows_from_directory as rows_from_directory
 from .datasets.kth import read_kth as read_kth
 from .datasets.moving_digits import make_moving_digits as make_moving_digits
