@@ -1,4 +1,4 @@
-"""Frames to representations: Conv2D for each frame, LSTM over the frames."""
+"""Frames, or their features, to representations: Conv2D for each frame, LSTM over the frames."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import os
 from typing import Any
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from sora_keras.layers import TemporalDifference, TimeDistributed
 from sora_keras.models.presets import BACKBONES, load_preset, save_preset
 from sora_keras.video.clip import ClipSpec
 
+LARGEST_DEVIATION = 5.0
 CACHED_ACTIVATION_BYTES = 8 * 2**20  # what a CPU's last-level cache holds beside the weights
 
 
@@ -24,7 +25,7 @@ class SoraBackbone(keras.Model):
 
     Args:
         clip_spec: the clips it reads; T may differ from `clip_spec.num_frames` at any call.
-        filters: Conv2D filters, one block each.
+        filters: Conv2D filters, one block each; none, `()`, to read `num_features` alone.
         lstm_units: LSTM units, one layer each.
         motion: `"difference"` appends the change since the previous frame to the input channels (causal), `None` shows
             the frames alone.
@@ -33,9 +34,13 @@ class SoraBackbone(keras.Model):
         frame_encoder: a Keras model `(H, W, 3)` -> `(D,)` on frames in 0..255 that takes the place of the Conv2D
             blocks for appearance, with its features normalized; `filters` then read the motion alone. Set its
             `trainable` beforehand.
+        num_features: columns N of a second input, features computed beforehand for each frame, such as those of
+            `sora_keras.features.extract_features`. The LSTM reads them beside the network's own, each column normalized
+            by its mean and spread over the clips trained on.
 
     Call arguments:
-        inputs: frames `uint8 (B, T, H, W, 3)`, RGB.
+        inputs: frames `uint8 (B, T, H, W, 3)`, RGB; with `num_features` a dict of `frames` and `features`,
+            `float32 (B, T, N)`; with `filters=()` the `features` alone, as an array or in a dict.
 
     Returns:
         dict of `frame_features (B, T, D)`, `sequence_features (B, T, E)` and `embedding (B, F)`, the last frame's
@@ -48,6 +53,9 @@ class SoraBackbone(keras.Model):
         >>> backbone = SoraBackbone(ClipSpec(num_frames=16, height=64, width=64))
         >>> backbone(np.zeros((1, 16, 64, 64, 3), "uint8"))["embedding"].shape
         (1, 384)
+        >>> num_features = len(sora_keras.features.feature_names(["motion"]))
+        >>> fused = SoraBackbone(ClipSpec(), num_features=num_features)
+        >>> alone = SoraBackbone(ClipSpec(), filters=(), num_features=num_features)
 
     Reference:
         Donahue et al., Long-term Recurrent Convolutional Networks, 2015, https://arxiv.org/abs/1411.4389
@@ -62,12 +70,19 @@ class SoraBackbone(keras.Model):
         dropout: float = 0.0,
         l2: float = 0.0,
         frame_encoder: keras.Model | None = None,
+        num_features: int = 0,
         name: str | None = "sora_backbone",
         **kwargs: Any,
     ) -> None:
-        _check_arguments(clip_spec, filters, lstm_units, motion, frame_encoder)
-        frames = keras.Input((None, *clip_spec.shape[1:]), dtype="uint8", name="frames")
-        frame_features = _frame_features(frames, filters, motion, l2, frame_encoder)
+        _check_arguments(clip_spec, filters, lstm_units, motion, frame_encoder, num_features)
+        inputs, parts = {}, []
+        if filters:
+            inputs["frames"] = keras.Input((None, *clip_spec.shape[1:]), dtype="uint8", name="frames")
+            parts.append(_frame_features(inputs["frames"], filters, motion, l2, frame_encoder))
+        if num_features:
+            inputs["features"] = keras.Input((None, num_features), dtype="float32", name="features")
+            parts.append(_normalize(inputs["features"]))
+        frame_features = parts[0] if len(parts) == 1 else layers.Concatenate(name="fused_features")(parts)
         sequence = frame_features
         for index, units in enumerate(lstm_units):
             if dropout:
@@ -78,7 +93,7 @@ class SoraBackbone(keras.Model):
         average = layers.GlobalAveragePooling1D(name="average_frame")(frame_features)
         embedding = layers.Concatenate(name="embedding")([sequence[:, -1], average])
         outputs = {"frame_features": frame_features, "sequence_features": sequence, "embedding": embedding}
-        super().__init__(inputs=frames, outputs=outputs, name=name, **kwargs)
+        super().__init__(inputs=_input_structure(inputs), outputs=outputs, name=name, **kwargs)
         self.clip_spec = clip_spec
         self.filters = tuple(filters)
         self.lstm_units = tuple(lstm_units)
@@ -86,6 +101,7 @@ class SoraBackbone(keras.Model):
         self.dropout = dropout
         self.l2 = l2
         self.frame_encoder = frame_encoder
+        self.num_features = num_features
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -97,6 +113,7 @@ class SoraBackbone(keras.Model):
             "dropout": self.dropout,
             "l2": self.l2,
             "frame_encoder": keras.saving.serialize_keras_object(self.frame_encoder),
+            "num_features": self.num_features,
             "name": self.name,
             "trainable": self.trainable,
         }
@@ -137,6 +154,14 @@ class SoraBackbone(keras.Model):
         save_preset(self, path)
 
 
+def _input_structure(inputs: dict[str, keras.KerasTensor]) -> Any:
+    """What Keras takes as the model's inputs, by name."""
+    if "features" not in inputs:
+        return inputs["frames"]
+    # Keras feeds a list of one from an array, and from a dict with other entries too, such as frames nobody reads.
+    return inputs if "frames" in inputs else [inputs["features"]]
+
+
 def _frame_features(
     frames: keras.KerasTensor,
     filters: tuple[int, ...],
@@ -155,6 +180,22 @@ def _frame_features(
         return appearance
     change = _distribute(_conv_encoder((*pair.shape[2:4], 3), filters, l2, "motion_encoder"), filters[0])(pair[..., 3:])
     return layers.Concatenate(name="frame_features")([appearance, change])
+
+
+def _normalize(features: keras.KerasTensor) -> keras.KerasTensor:
+    """Columns of any units to columns of mean 0 and spread 1, by statistics that `fit` gathers as it goes."""
+    # Keras's defaults suit activations and long trainings. Here columns may be shares of a thousandth, and a variance
+    # that begins at 1, or an epsilon of 0.001, would hide them for hundreds of steps.
+    normalized = layers.BatchNormalization(
+        momentum=0.9,
+        epsilon=1e-6,
+        center=False,
+        scale=False,
+        moving_variance_initializer="zeros",
+        name="normalize_features",
+    )(features)
+    # A column that hardly varied in training would drown all others where it does.
+    return ops.clip(normalized, -LARGEST_DEVIATION, LARGEST_DEVIATION)
 
 
 def _conv_encoder(shape: tuple[int, ...], filters: tuple[int, ...], l2: float, name: str) -> keras.Model:
@@ -186,11 +227,18 @@ def _check_arguments(
     lstm_units: tuple[int, ...],
     motion: str | None,
     frame_encoder: keras.Model | None,
+    num_features: int,
 ) -> None:
+    if isinstance(num_features, bool) or not isinstance(num_features, int) or num_features < 0:
+        raise ValueError(
+            f"`num_features` must be a whole number of at least 0, the columns of the features, received "
+            f"{num_features!r}."
+        )
     if motion not in (None, "difference"):
         raise ValueError(f'`motion` must be "difference" or None, received {motion!r}.')
     for name, sizes in (("filters", filters), ("lstm_units", lstm_units)):
-        if not sizes or any(size < 1 for size in sizes):
+        alone = name == "filters" and num_features and frame_encoder is None
+        if not (sizes or alone) or any(size < 1 for size in sizes):
             raise ValueError(f"`{name}` must hold at least one positive number, received {tuple(sizes)!r}.")
     smallest_side = 2 ** len(filters)
     if min(clip_spec.height, clip_spec.width) < smallest_side:

@@ -25,7 +25,7 @@ class SoraClassifier(keras.Model):
         learning_rate: Adam's, as compiled.
 
     Call arguments:
-        inputs: frames `uint8 (B, T, H, W, 3)`, RGB.
+        inputs: what its backbone reads: frames `uint8 (B, T, H, W, 3)`, RGB, or features, or a dict of both.
 
     Returns:
         Logits `(B, K)`; `keras.ops.softmax` makes them probabilities.

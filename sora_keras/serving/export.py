@@ -50,6 +50,11 @@ def export(model: Any, path: str | os.PathLike[str], version: int | None = None)
             f"`export` takes a SoraClassifier, with `class_names` and `clip_spec`, received a {type(model).__name__}; "
             "for any other model use Keras's `model.export(path)`."
         )
+    if num_features := getattr(getattr(model, "backbone", None), "num_features", 0):
+        raise ValueError(
+            f"The model reads {num_features} classical features beside or in place of frames, and a server gets frames "
+            "only: train one with `num_features=0`, or use Keras's `model.export(path)` and send the features."
+        )
     if keras.config.backend() != "tensorflow":
         raise ValueError(
             f"Only Keras's TensorFlow backend writes SavedModels, and this one is {keras.config.backend()!r}: save the "

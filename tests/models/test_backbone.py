@@ -2,11 +2,13 @@ import keras
 import numpy as np
 import pytest
 
-from sora_keras import ClipSpec, SoraBackbone
+from sora_keras import ClipSpec, SoraBackbone, SoraClassifier
 from sora_keras.models.squeezenet import SqueezeNet
 
 SPEC = ClipSpec(num_frames=4, height=16, width=24)
 FRAMES = np.random.default_rng(0).integers(0, 256, (2, 4, 16, 24, 3), dtype=np.uint8)
+FEATURES = (np.random.default_rng(1).normal(size=(2, 4, 3)) * [1e-2, 1, 1e3] + [0, 5, -2e3]).astype(np.float32)
+BOTH = {"frames": FRAMES, "features": FEATURES}
 
 
 def small_backbone(**arguments):
@@ -112,6 +114,124 @@ def test_frame_encoder_survives_saving(tmp_path):
     np.testing.assert_array_equal(loaded.predict(frames, verbose=0)["embedding"], expected)
 
 
+def gather_statistics(backbone, features, steps):
+    inputs = {"features": features, "frames": np.resize(FRAMES, (len(features), *FRAMES.shape[1:]))}
+    for _ in range(steps):
+        backbone(inputs, training=True)
+
+
+def test_features_are_normalized_column_by_column():
+    backbone = small_backbone(filters=(), num_features=3)
+    many = np.random.default_rng(2).normal(size=(64, 4, 3)) * [1e-2, 1, 1e3] + [0, 5, -2e3]
+    gather_statistics(backbone, many, steps=100)
+    expected = (FEATURES - many.mean(axis=(0, 1))) / many.std(axis=(0, 1))
+    assert np.abs(expected).max() < 5
+    np.testing.assert_allclose(backbone.predict(FEATURES, verbose=0)["frame_features"], expected, atol=0.02)
+
+
+def test_few_steps_already_normalize_columns_of_any_unit():
+    backbone = small_backbone(filters=(), num_features=3)
+    many = (np.random.default_rng(2).normal(size=(64, 4, 3)) + 1) * [1e-2, 1, 1e3]
+    gather_statistics(backbone, many, steps=10)
+    spread = backbone.predict(many, verbose=0)["frame_features"].std(axis=(0, 1))
+    np.testing.assert_allclose(spread, 1, atol=0.3)
+
+
+def test_a_column_that_hardly_varied_does_not_drown_the_others():
+    backbone = small_backbone(filters=(), num_features=3)
+    constant = np.ones((8, 4, 3)) * [0.0, 5.0, -2e3]
+    gather_statistics(backbone, constant + np.random.default_rng(3).normal(size=(8, 4, 3)) * [0, 1, 1e3], steps=100)
+    features = backbone.predict(constant + [0.5, 0, 0], verbose=0)["frame_features"]
+    np.testing.assert_allclose(features, np.broadcast_to([5, 0, 0], features.shape), atol=0.5)
+
+
+def test_frames_and_features_stand_side_by_side():
+    fused, frames_alone, alone = (
+        small_backbone(**arguments) for arguments in ({"num_features": 3}, {}, {"num_features": 3, "filters": ()})
+    )
+    for backbone in (fused, alone):
+        gather_statistics(backbone, FEATURES, steps=3)
+    frames_alone.get_layer("each_frame_encoder").set_weights(fused.get_layer("each_frame_encoder").get_weights())
+    outputs = fused.predict(BOTH, verbose=0)
+    assert {name: value.shape for name, value in outputs.items()} == {
+        "frame_features": (2, 4, 6 + 3),
+        "sequence_features": (2, 4, 7),
+        "embedding": (2, 7 + 6 + 3),
+    }
+    expected = [model.predict(inputs, verbose=0) for model, inputs in ((frames_alone, FRAMES), (alone, FEATURES))]
+    expected = np.concatenate([part["frame_features"] for part in expected], axis=-1)
+    np.testing.assert_allclose(outputs["frame_features"], expected, atol=1e-5)
+
+
+def test_features_alone_need_no_frames():
+    backbone = small_backbone(filters=(), num_features=3)
+    outputs = backbone.predict(FEATURES, verbose=0)
+    assert {name: value.shape for name, value in outputs.items()} == {
+        "frame_features": (2, 4, 3),
+        "sequence_features": (2, 4, 7),
+        "embedding": (2, 10),
+    }
+    assert not any(len(weight.shape) == 4 for weight in backbone.weights)
+    for inputs in (BOTH, {"features": FEATURES}):
+        np.testing.assert_array_equal(backbone.predict(inputs, verbose=0)["embedding"], outputs["embedding"])
+
+
+def test_frame_encoder_and_features_stand_side_by_side():
+    spec = ClipSpec(num_frames=4, height=32, width=32)
+    frames = np.random.default_rng(1).integers(0, 256, (2, 4, 32, 32, 3), dtype=np.uint8)
+    backbone = SoraBackbone(spec, filters=(4,), lstm_units=(5,), frame_encoder=encoder(), num_features=3)
+    outputs = backbone.predict({"frames": frames, "features": FEATURES}, verbose=0)
+    assert outputs["frame_features"].shape == (2, 4, 512 + 4 + 3)
+
+
+@pytest.mark.parametrize("filters", [(4, 6), ()])
+def test_a_classifier_with_features_fits_saves_and_exports(tmp_path, filters):
+    model = SoraClassifier(small_backbone(filters=filters, num_features=3), ["a", "b", "c"])
+    for num_frames in (4, 7):
+        inputs = {
+            "frames": np.resize(FRAMES, (2, num_frames, 16, 24, 3)),
+            "features": np.resize(FEATURES, (2, num_frames, 3)),
+        }
+        if not filters:
+            del inputs["frames"]
+        assert model.predict(inputs, verbose=0).shape == (2, 3)
+    before = model.get_weights()
+    model.fit(inputs, np.array([0, 2]), verbose=0)
+    assert any(np.any(old != new) for old, new in zip(before, model.get_weights(), strict=True))
+    expected = model.predict(inputs, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.backbone.num_features == 3
+    np.testing.assert_array_equal(loaded.predict(inputs, verbose=0), expected)
+    model.export(tmp_path / "saved_model", verbose=False)
+    served = keras.layers.TFSMLayer(tmp_path / "saved_model", call_endpoint="serve")
+    outputs = served(inputs if filters else [inputs["features"]])
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(outputs), expected, atol=1e-5)
+
+
+def test_sequence_features_of_features_are_causal():
+    backbone = small_backbone(filters=(), num_features=3)
+    changed = FEATURES.copy()
+    changed[:, 3] += 1
+    before, after = backbone.predict(FEATURES, verbose=0), backbone.predict(changed, verbose=0)
+    np.testing.assert_allclose(before["sequence_features"][:, :3], after["sequence_features"][:, :3], atol=1e-6)
+    assert np.abs(before["sequence_features"][:, 3] - after["sequence_features"][:, 3]).max() > 1e-4
+
+
+@pytest.mark.parametrize("arguments", [{"num_features": 9}, {"num_features": 9, "filters": ()}])
+def test_config_round_trip_with_features(arguments):
+    backbone = small_backbone(**arguments)
+    rebuilt = SoraBackbone.from_config(backbone.get_config())
+    assert rebuilt.get_config() == backbone.get_config()
+    assert rebuilt.num_features == 9
+
+
+def test_configs_written_before_there_were_features_still_load():
+    config = small_backbone().get_config()
+    del config["num_features"]
+    assert SoraBackbone.from_config(config).num_features == 0
+
+
 def test_config_round_trip():
     backbone = small_backbone(motion=None, dropout=0.25, l2=1e-3)
     rebuilt = SoraBackbone.from_config(backbone.get_config())
@@ -141,6 +261,13 @@ def test_penalty_counts_convolutions_and_lstms():
     [
         ({"motion": "flow"}, r'"difference" or None, received \'flow\''),
         ({"filters": ()}, r"`filters` must hold at least one positive number, received \(\)"),
+        (
+            {"filters": (4, 0), "num_features": 3},
+            r"`filters` must hold at least one positive number, received \(4, 0\)",
+        ),
+        ({"num_features": -2}, r"`num_features` must be a whole number of at least 0.*, received -2"),
+        ({"num_features": 1.5}, r"`num_features` must be a whole number of at least 0.*, received 1.5"),
+        ({"lstm_units": (), "num_features": 3}, r"`lstm_units` must hold at least one positive number, received \(\)"),
         ({"lstm_units": (5, 0)}, r"`lstm_units` must hold at least one positive number, received \(5, 0\)"),
         ({"filters": (2, 2, 2, 2, 2)}, r"frames of at least 32 x 32, received 16 x 24"),
         (

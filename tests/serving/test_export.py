@@ -203,3 +203,11 @@ def test_folders_without_a_model_are_named(tmp_path):
     (tmp_path / "3").mkdir()
     with pytest.raises(ValueError, match="expected a folder with numbered versions"):
         load_bundle(tmp_path)
+
+
+@pytest.mark.parametrize("filters", [(), (4,)])
+def test_a_model_of_features_is_refused(tmp_path, filters):
+    model = SoraClassifier(SoraBackbone(SPEC, filters=filters, lstm_units=(5,), num_features=17), NAMES)
+    with pytest.raises(ValueError, match="The model reads 17 classical features .* and a server gets frames only"):
+        export(model, tmp_path / "exports")
+    assert os.listdir(tmp_path) == []
