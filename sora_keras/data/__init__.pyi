@@ -25,3 +25,4 @@ from .pipeline import (
     video_dataset_from_manifest as video_dataset_from_manifest,
 )
 from .splits import k_fold as k_fold, official_split as official_split, split_rows as split_rows
+from .statistics import channel_statistics as channel_statistics

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -37,6 +38,9 @@ class SoraBackbone(keras.Model):
         num_features: columns N of a second input, features computed beforehand for each frame, such as those of
             `sora_keras.features.extract_features`. The LSTM reads them beside the network's own, each column normalized
             by its mean and spread over the clips trained on.
+        normalization: means and variances of the three color channels, in units of 0..255, by which frames are brought
+            to mean 0 and variance 1, as `sora_keras.data.channel_statistics` finds them in a dataset; by default
+            0..255 becomes -1..1.
 
     Call arguments:
         inputs: frames `uint8 (B, T, H, W, 3)`, RGB; with `num_features` a dict of `frames` and `features`,
@@ -56,6 +60,7 @@ class SoraBackbone(keras.Model):
         >>> num_features = len(sora_keras.features.feature_names(["motion"]))
         >>> fused = SoraBackbone(ClipSpec(), num_features=num_features)
         >>> alone = SoraBackbone(ClipSpec(), filters=(), num_features=num_features)
+        >>> adapted = SoraBackbone(ClipSpec(), normalization=sora_keras.data.channel_statistics(train))
 
     Reference:
         Donahue et al., Long-term Recurrent Convolutional Networks, 2015, https://arxiv.org/abs/1411.4389
@@ -71,14 +76,16 @@ class SoraBackbone(keras.Model):
         l2: float = 0.0,
         frame_encoder: keras.Model | None = None,
         num_features: int = 0,
+        normalization: Sequence[Sequence[float]] | None = None,
         name: str | None = "sora_backbone",
         **kwargs: Any,
     ) -> None:
         _check_arguments(clip_spec, filters, lstm_units, motion, frame_encoder, num_features)
+        normalization = _checked_statistics(normalization)
         inputs, parts = {}, []
         if filters:
             inputs["frames"] = keras.Input((None, *clip_spec.shape[1:]), dtype="uint8", name="frames")
-            parts.append(_frame_features(inputs["frames"], filters, motion, l2, frame_encoder))
+            parts.append(_frame_features(inputs["frames"], filters, motion, l2, frame_encoder, normalization))
         if num_features:
             inputs["features"] = keras.Input((None, num_features), dtype="float32", name="features")
             parts.append(_normalize(inputs["features"]))
@@ -102,6 +109,7 @@ class SoraBackbone(keras.Model):
         self.l2 = l2
         self.frame_encoder = frame_encoder
         self.num_features = num_features
+        self.normalization = normalization
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -114,6 +122,7 @@ class SoraBackbone(keras.Model):
             "l2": self.l2,
             "frame_encoder": keras.saving.serialize_keras_object(self.frame_encoder),
             "num_features": self.num_features,
+            "normalization": self.normalization,
             "name": self.name,
             "trainable": self.trainable,
         }
@@ -168,9 +177,14 @@ def _frame_features(
     motion: str | None,
     l2: float,
     frame_encoder: keras.Model | None,
+    normalization: list[list[float]] | None,
 ) -> keras.KerasTensor:
     """Frames `uint8 (B, T, H, W, 3)` to features `(B, T, D)`."""
-    scaled = layers.Rescaling(1 / 127.5, offset=-1, name="scale")(frames)
+    if normalization is None:
+        scaled = layers.Rescaling(1 / 127.5, offset=-1, name="scale")(frames)
+    else:
+        mean, variance = normalization
+        scaled = layers.Normalization(mean=mean, variance=variance, name="scale")(frames)
     pair = TemporalDifference(name="difference")(scaled) if motion else scaled
     if frame_encoder is None:
         return _distribute(_conv_encoder(pair.shape[2:], filters, l2, "frame_encoder"), filters[0])(pair)
@@ -219,6 +233,18 @@ def _distribute(encoder: keras.Model, widest_channels: int) -> TimeDistributed:
 
 def _penalty(l2: float) -> keras.regularizers.Regularizer | None:
     return keras.regularizers.L2(l2) if l2 else None
+
+
+def _checked_statistics(normalization: Sequence[Sequence[float]] | None) -> list[list[float]] | None:
+    """Means and variances as plain numbers."""
+    if normalization is None:
+        return None
+    statistics = [[float(value) for value in values] for values in normalization]
+    if [len(values) for values in statistics] != [3, 3] or min(statistics[1]) <= 0:
+        raise ValueError(
+            f"`normalization` must hold the means and the positive variances of three channels, received {statistics}."
+        )
+    return statistics
 
 
 def _check_arguments(

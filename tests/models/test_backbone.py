@@ -232,6 +232,19 @@ def test_configs_written_before_there_were_features_still_load():
     assert SoraBackbone.from_config(config).num_features == 0
 
 
+def test_frames_are_normalized_by_the_statistics_given(tmp_path):
+    mean, variance = [101.0, 57.0, 23.0], [900.0, 400.0, 100.0]
+    backbone = small_backbone(normalization=(mean, variance), motion=None)
+    scaled = keras.Model(backbone.input, backbone.get_layer("scale").output)
+    expected = (FRAMES - np.array(mean)) / np.sqrt(variance)
+    np.testing.assert_allclose(scaled.predict(FRAMES, verbose=0), expected, rtol=1e-5)
+    backbone.save(tmp_path / "backbone.keras")
+    loaded = keras.models.load_model(tmp_path / "backbone.keras")
+    assert loaded.normalization == [mean, variance]
+    outputs = [model.predict(FRAMES, verbose=0)["embedding"] for model in (backbone, loaded)]
+    np.testing.assert_array_equal(*outputs)
+
+
 def test_config_round_trip():
     backbone = small_backbone(motion=None, dropout=0.25, l2=1e-3)
     rebuilt = SoraBackbone.from_config(backbone.get_config())
@@ -269,6 +282,8 @@ def test_penalty_counts_convolutions_and_lstms():
         ({"num_features": 1.5}, r"`num_features` must be a whole number of at least 0.*, received 1.5"),
         ({"lstm_units": (), "num_features": 3}, r"`lstm_units` must hold at least one positive number, received \(\)"),
         ({"lstm_units": (5, 0)}, r"`lstm_units` must hold at least one positive number, received \(5, 0\)"),
+        ({"normalization": ([1, 2, 3], [4, 5])}, r"of three channels, received \[\[1.0, 2.0, 3.0\], \[4.0, 5.0\]\]"),
+        ({"normalization": ([1, 2, 3], [4, -5, 6])}, r"the positive variances .*received .*\[4.0, -5.0, 6.0\]"),
         ({"filters": (2, 2, 2, 2, 2)}, r"frames of at least 32 x 32, received 16 x 24"),
         (
             {"frame_encoder": keras.Sequential([keras.Input((16, 24, 3)), keras.layers.Conv2D(2, 3)])},
