@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 ERROR_EXIT_CODE = 2
-WITHOUT_TENSORFLOW = ("audit", "check", "download")
+WITHOUT_TENSORFLOW = ("audit", "check", "data-service", "download")
 PIPED_WIDTH = 500
 
 
@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_export(actions)
     _add_check(actions)
     _add_audit(actions)
+    _add_data_service(actions)
     _add_download(actions)
     return parser
 
@@ -128,14 +129,22 @@ def _add_check(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 def _add_audit(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     audit = actions.add_parser("audit", help="what leaks across a split: groups, files, copies, scenes")
-    audit.add_argument(
-        "manifest", help="CSV manifest with a column split (else: what leaks between groups)"
-    )
+    audit.add_argument("manifest", help="CSV manifest with a column split (else: what leaks between groups)")
     audit.add_argument("--to", metavar="DIR", help="where audit.jsonl and, if anything leaks, leaks.jpg go")
     audit.add_argument("--most", type=int, default=10, metavar="N", help="findings to print of a kind (%(default)s)")
     audit.add_argument("--files-only", action="store_true", help="do not read the videos to compare pictures")
     audit.add_argument("--same-scene", default="leak", choices=("leak", "notice"), help="(default: %(default)s)")
     audit.set_defaults(action=_audit)
+
+
+def _add_data_service(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    service = actions.add_parser("data-service", help="a dispatcher or worker that decodes videos for other processes")
+    service.add_argument("role", choices=("dispatcher", "worker"))
+    service.add_argument("--dispatcher", metavar="HOST:PORT", help="of a worker: the dispatcher to serve")
+    service.add_argument("--port", type=int, help="to listen at (default: 5050 of a dispatcher, any of a worker)")
+    service.add_argument("--address", metavar="HOST[:PORT]", help="of a worker: where clients reach it (localhost)")
+    service.add_argument("--work-dir", metavar="DIR", help="of a dispatcher: its journal, to go on after a restart")
+    service.set_defaults(action=_data_service)
 
 
 def _add_download(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -245,6 +254,18 @@ def _audit(options: argparse.Namespace) -> int:
     for line in audit.lines(options.most):
         print(line)
     return 0 if audit.is_clean else 1
+
+
+def _data_service(options: argparse.Namespace) -> int:
+    from sora_keras.apps.data_service import run_dispatcher, run_worker
+
+    if options.role == "dispatcher":
+        run_dispatcher(5050 if options.port is None else options.port, options.work_dir)
+    elif options.dispatcher is None:
+        raise ValueError("a worker needs the address of its dispatcher: --dispatcher HOST:PORT.")
+    else:
+        run_worker(options.dispatcher, options.port or 0, options.address)
+    return 0
 
 
 def _download(options: argparse.Namespace) -> int:

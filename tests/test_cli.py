@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import logging
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sora_keras import ClipSpec, video_dataset_from_directory
 from sora_keras.cli import main
 from sora_keras.video import write_video
 
@@ -23,6 +25,7 @@ OPTIONS = {
     "export": "model --to",
     "check": "videos --to",
     "audit": "manifest --to --most --files-only --same-scene",
+    "data-service": "--dispatcher --port --address --work-dir",
     "download": "name --to --partition --mirror --share",
 }
 TRAIN = ["--frames", "4", "--size", "16", "--epochs", "1"]
@@ -90,14 +93,14 @@ class TestHelp:
     def test_names_every_command(self, run):
         code, output, error = run("--help")
         assert (code, error) == (0, "")
-        assert all(f"\n    {command} " in output for command in OPTIONS)
+        assert all(re.search(rf"\n    {command}\s", output) for command in OPTIONS)
 
     @pytest.mark.parametrize("command", OPTIONS)
     def test_lists_every_option(self, run, command):
         code, output, error = run(command, "--help")
         assert (code, error) == (0, "")
         for option in OPTIONS[command].split():
-            assert f"\n  {option} " in output
+            assert re.search(rf"\n  {option}\s", output)
 
     def test_tells_the_defaults_of_the_library(self, run):
         _, output, _ = run("train", "--help")
@@ -397,6 +400,38 @@ class TestAudit:
 
     def test_errors(self, fails, tmp_path):
         assert "nowhere.csv is not a folder" in fails("audit", tmp_path / "nowhere.csv")
+
+
+class TestDataService:
+    def test_a_worker_without_a_dispatcher(self, fails):
+        assert "a worker needs the address of its dispatcher: --dispatcher HOST:PORT." in fails(
+            "data-service", "worker"
+        )
+
+    def test_decodes_for_another_process(self, videos):
+        command = [sys.executable, "-m", "sora_keras.cli", "data-service"]
+        with contextlib.ExitStack() as processes:
+
+            def start(*arguments):
+                process = subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True)
+                processes.enter_context(process)
+                processes.callback(process.terminate)
+                return process.stdout.readline().strip()
+
+            address = start("dispatcher", "--port", "0")
+            for _ in range(2):
+                assert start("worker", "--dispatcher", address).startswith(f"worker of {address} at localhost:")
+            spec = ClipSpec(4, 16, 16)
+            here = video_dataset_from_directory(videos, spec, shuffle=False)
+            there = video_dataset_from_directory(videos, spec, batch_size=5, service=address)
+            assert there.is_shuffled
+            expected = sorted(clip.tobytes() for frames, _ in here for clip in frames.numpy())
+            for _ in range(2):
+                assert sorted(clip.tobytes() for frames, _ in there for clip in frames.numpy()) == expected
+
+    def test_not_with_a_cache(self, videos):
+        with pytest.raises(ValueError, match=r"leave out `cache` or `service='grpc://localhost:7'`"):
+            video_dataset_from_directory(videos, ClipSpec(4, 16, 16), cache=True, service="grpc://localhost:7")
 
 
 class TestDownload:

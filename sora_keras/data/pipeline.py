@@ -15,6 +15,7 @@ from sora_keras.data.clip_reader import ClipReader
 from sora_keras.data.datasets.directory import rows_from_directory
 from sora_keras.data.faults import Faults
 from sora_keras.data.manifest import Row, check_classes, class_names_of
+from sora_keras.data.service import clips_from_service
 from sora_keras.data.splits import split_rows
 from sora_keras.video import ClipSpec
 from sora_keras.video.sampling import Sampling, ShortVideo
@@ -39,6 +40,7 @@ def video_dataset_from_directory(
     features: Sequence[str] = (),
     cache: bool | str | os.PathLike[str] = False,
     faults: Faults | None = None,
+    service: str | None = None,
     follow_links: bool = False,
 ) -> Any:
     """Make a dataset from a folder of videos, one sub-folder a class.
@@ -70,6 +72,8 @@ def video_dataset_from_directory(
             there, for later runs too; a clip is decoded anew when its file or the way to read it changes.
         faults: what to do with videos that cannot be read, and where to list them; by default they are skipped, until
             more than a twentieth has failed.
+        service: address of a tf.data service, such as `"grpc://trainer:5050"`, whose workers decode the videos, each
+            once an epoch, in the order they are ready; `sora-keras data-service` starts one.
         follow_links: whether links may lead out of the folder.
 
     Returns:
@@ -95,6 +99,7 @@ def video_dataset_from_directory(
     options: dict[str, Any] = {
         "label_mode": label_mode, "class_names": class_names, "batch_size": batch_size, "seed": seed,
         "short_video": short_video, "features": features, "cache": cache, "faults": faults,
+        "service": service,
     }  # fmt: skip
 
     def make(part: Sequence[Row], validating: bool = False) -> Any:
@@ -134,6 +139,7 @@ def video_dataset_from_manifest(
     features: Sequence[str] = (),
     cache: bool | str | os.PathLike[str] = False,
     faults: Faults | None = None,
+    service: str | None = None,
 ) -> Any:
     """Make a dataset from rows: the part of `video_dataset_from_directory` that comes after listing and splitting.
 
@@ -151,6 +157,7 @@ def video_dataset_from_manifest(
         features: families of classical features to compute beside the frames.
         cache: `True` or a folder, to decode every video once, now, and keep the clips.
         faults: what to do with videos that cannot be read.
+        service: address of a tf.data service to decode the videos.
 
     Returns:
         A `tf.data.Dataset` as `video_dataset_from_directory` returns it.
@@ -173,8 +180,12 @@ def video_dataset_from_manifest(
     faults.expect(rows)
     faults.check_budget()
     reader = ClipReader(rows, clip_spec, sampling, short_video, features, faults)
+    if cache and service:
+        raise ValueError(f"A cache is filled by this machine alone: leave out `cache` or `service={service!r}`.")
     if cache:
         order, records = _cached(reader, cache, batch_size, shuffle, seed)
+    elif service:
+        order, records = _distributed(reader, service, batch_size, shuffle, seed)
     else:
         order, records = _decoded(reader, batch_size, shuffle, seed)
     dataset = records.map(_to_clips(reader, labels, label_mode), tf.data.AUTOTUNE, deterministic=True)
@@ -183,7 +194,8 @@ def video_dataset_from_manifest(
     # every epoch. What it is told instead holds when nothing is skipped; it copes with an epoch that ends earlier.
     num_batches = -(-len(order) // (batch_size or 1))
     dataset.cardinality = lambda: tf.constant(num_batches, tf.int64)
-    dataset.class_names, dataset.faults, dataset.is_shuffled = class_names, faults, shuffle
+    dataset.class_names, dataset.faults = class_names, faults
+    dataset.is_shuffled = shuffle or service is not None
     dataset.rows = [rows[index] for index in order]
     dataset.file_paths = [row.path for row in dataset.rows]
     return dataset
@@ -191,8 +203,7 @@ def video_dataset_from_manifest(
 
 def _decoded(reader: ClipReader, batch_size: int | None, shuffle: bool, seed: int | None) -> tuple[list[int], Any]:
     """Numbers of the rows that are tried, and batches of records and row numbers, decoded as they are asked for."""
-    is_known = [reader.faults.policy == "skip" and row in reader.faults for row in reader.rows]
-    order = [index for index, known in enumerate(is_known) if not known]
+    order = _rows_to_try(reader)
 
     def read(index: np.int64, clip_seed: np.int64) -> tuple[np.ndarray, bool]:
         record = reader.read(int(index), int(clip_seed))
@@ -211,6 +222,21 @@ def _decoded(reader: ClipReader, batch_size: int | None, shuffle: bool, seed: in
     clip_seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
     records = tf.data.Dataset.zip(indices, clip_seeds).map(load, os.cpu_count(), deterministic=True)
     records = records.filter(_is_readable).map(_without_flag)
+    return order, records if batch_size is None else records.batch(batch_size)
+
+
+def _rows_to_try(reader: ClipReader) -> list[int]:
+    """Numbers of the rows that are not known to be skipped anyway."""
+    is_known = [reader.faults.policy == "skip" and row in reader.faults for row in reader.rows]
+    return [index for index, known in enumerate(is_known) if not known]
+
+
+def _distributed(
+    reader: ClipReader, service: str, batch_size: int | None, shuffle: bool, seed: int | None
+) -> tuple[list[int], Any]:
+    """As `_decoded`, but by the workers of a tf.data service."""
+    order = _rows_to_try(reader)
+    records = clips_from_service(reader, np.array(order, np.int64), service, shuffle, seed)
     return order, records if batch_size is None else records.batch(batch_size)
 
 
