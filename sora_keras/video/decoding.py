@@ -5,26 +5,23 @@ from __future__ import annotations
 import itertools
 import math
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import av
 
+from sora_keras.video.jumping import Clock, Jumps, packets_of
 from sora_keras.video.opening import VideoError
 
 # Matroska rounds timestamps to a millisecond: a frame this little late counts as displayed.
 _TOLERANCE_SECONDS = 1e-3
-# Jumping over less video than this costs more than decoding it.
-_SECONDS_WORTH_JUMPING = 0.5
-# An index holds decoding times; where a keyframe proves to be displayed too late, step back this far, then farther.
-_SECONDS_STEPPED_BACK = (0.0, 1.0, 4.0)
-# No codec reorders frames over this many packets.
-_PACKETS_LOOKED_AHEAD = 64
+# No codec displays a frame before more than 16 of those stored ahead of it: with 32 more packets in view, it is settled
+# which frame follows which.
+_PACKETS_IN_VIEW, _PACKETS_SETTLED = 48, 16
 # Raw streams may state no rate; FFmpeg takes them for this, too.
 _FRAMES_PER_SECOND_IF_UNSTATED = 25.0
-MATROSKA = "matroska,webm"
-# Containers that store the time of every frame and index their keyframes.
-_INDEXED_CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", MATROSKA)
+# Decoders that can leave out a frame to which no other one refers.
+_DECODERS_THAT_LEAVE_OUT = ("h264", "mpeg1video", "mpeg2video", "mpeg4")
 
 
 def frame_rate(stream: Any) -> float:
@@ -33,13 +30,12 @@ def frame_rate(stream: Any) -> float:
     return float(stated or _FRAMES_PER_SECOND_IF_UNSTATED)
 
 
-def timed_frames(path: str, stream: Any, wanted_seconds: Sequence[float] | None = None) -> Iterator[tuple[float, Any]]:
+def timed_frames(path: str, stream: Any) -> Iterator[tuple[float, Any]]:
     """Decode from where the container stands to the end.
 
     Args:
         path: the file, for messages.
         stream: the opened `av` video stream.
-        wanted_seconds: ascending; frames displayed at none of these may be left out, which is faster.
 
     Yields:
         Seconds since the video's first frame, ascending, and the `av` frame shown from then on.
@@ -47,29 +43,16 @@ def timed_frames(path: str, stream: Any, wanted_seconds: Sequence[float] | None 
     Raises:
         VideoError: if most of the packets cannot be decoded.
     """
-    # AVI stores no presentation times, and those FFmpeg makes up go back and forth; its decoding times do not.
-    timestamp_name = "dts" if stream.container.format.name == "avi" else "pts"
-    seconds_between_frames = 1 / frame_rate(stream)
-    origin = _origin(stream)
-    previous = -seconds_between_frames
-    for frame in _decode(path, stream, wanted_seconds):
-        timestamp = getattr(frame, timestamp_name)
-        seconds = -math.inf
-        if timestamp is not None:
-            origin = timestamp if origin is None else origin
-            seconds = float((timestamp - origin) * stream.time_base)
-        # A frame without a time, or with one that was already shown, follows the one before it.
-        previous = seconds if seconds > previous else previous + seconds_between_frames
-        yield previous, frame
+    return _timed(stream, Clock(stream), _decode(path, stream, packets_of(stream)))
 
 
-def displayed_frames(path: str, stream: Any, seconds: Sequence[float], duration_seconds: float) -> Iterator[Any]:
+def displayed_frames(path: str, stream: Any, seconds: Iterable[float], duration_seconds: float) -> Iterator[Any]:
     """Find the frame on display at each wanted time, in one pass forward.
 
     Args:
         path: the file, for messages.
         stream: the `av` video stream, freshly opened.
-        seconds: wanted times since the video's first frame, ascending.
+        seconds: wanted times since the video's first frame, ascending, taken only as far as they are needed.
         duration_seconds: how long the video is said to last.
 
     Yields:
@@ -78,18 +61,29 @@ def displayed_frames(path: str, stream: Any, seconds: Sequence[float], duration_
     Raises:
         VideoError: if no frame can be decoded, or the frames end long before a wanted time.
     """
-    for keyframe_seconds, wanted_seconds in _runs(stream, seconds):
-        frames = _frames_from(path, stream, keyframe_seconds, wanted_seconds)
+    clock = Clock(stream)
+    jumps = Jumps(stream, clock)
+    remaining = iter(seconds)
+    first_wanted = next(remaining, None)
+    position_seconds = 0.0
+    while first_wanted is not None:
+        run = _Run(first_wanted, remaining, jumps.pays)
+        if jumps.pays(position_seconds, first_wanted):
+            frames = _frames_after_jump(path, stream, clock, jumps, run)
+        else:
+            frames = _frames_of_run(path, stream, clock, run, packets_of(stream))
         shown, upcoming = next(frames, None), next(frames, None)
         if shown is None:
             raise VideoError(path, "no frame of it can be decoded; replace the file or leave it out")
-        for wanted in wanted_seconds:
+        for wanted in run:
             while upcoming is not None and upcoming[0] <= wanted + _TOLERANCE_SECONDS:
                 shown, upcoming = upcoming, next(frames, None)
             if upcoming is None:
                 end_seconds = shown[0] + _frame_seconds(stream, shown[1])
                 check_end(path, end_seconds, wanted, duration_seconds)
+            position_seconds = wanted
             yield shown[1]
+        first_wanted = run.first_of_next
 
 
 def check_end(path: str, end_seconds: float, wanted: float, duration_seconds: float) -> None:
@@ -102,104 +96,155 @@ def check_end(path: str, end_seconds: float, wanted: float, duration_seconds: fl
         )
 
 
+class _Run:
+    """Wanted times between which nothing is jumped over, taken from their source only as far as needed.
+
+    Args:
+        first: the first time.
+        remaining: the times after it, ascending; the first that is not of this run ends up in `first_of_next`.
+        needs_jump: whether to jump from one time to the next.
+    """
+
+    def __init__(self, first: float, remaining: Iterator[float], needs_jump: Callable[[float, float], bool]) -> None:
+        self._wanted, self._remaining, self._needs_jump = [first], remaining, needs_jump
+        self._last = self.first = first
+        self.first_of_next: float | None = None
+        self.is_complete = False
+        # Set once all the packets it needs are decoded: what follows on the screen is not wanted.
+        self.is_served = False
+
+    def __iter__(self) -> Iterator[float]:
+        while self._wanted or self._take():
+            yield self._wanted[0]
+            del self._wanted[0]
+
+    def wants(self, begin: float, end: float) -> bool:
+        """Whether a frame that is displayed from one second to another is wanted."""
+        begin, end = begin - _TOLERANCE_SECONDS, end - _TOLERANCE_SECONDS
+        while self._last < begin and self._take():
+            pass
+        index = bisect_left(self._wanted, begin)
+        return index < len(self._wanted) and self._wanted[index] < end
+
+    def _take(self) -> bool:
+        if self.is_complete:
+            return False
+        following = next(self._remaining, None)
+        if following is None or self._needs_jump(self._last, following):
+            self.is_complete, self.first_of_next = True, following
+            return False
+        self._wanted.append(following)
+        self._last = following
+        return True
+
+
+def _frames_after_jump(path: str, stream: Any, clock: Clock, jumps: Jumps, run: _Run) -> Iterator[tuple[float, Any]]:
+    if clock.origin is None:
+        next(_timed(stream, clock, _decode(path, stream, packets_of(stream))), None)
+    for packets in jumps.packets_before(run.first):
+        frames = _frames_of_run(path, stream, clock, run, packets)
+        try:
+            first = next(frames, None)
+        except VideoError:
+            continue  # Before the damage there may be enough to show.
+        if first is not None and first[0] <= run.first + _TOLERANCE_SECONDS and jumps.shows_whole_pictures(first[1]):
+            return itertools.chain([first], frames)
+    jumps.rewind()
+    return _frames_of_run(path, stream, clock, run, packets_of(stream))
+
+
+def _frames_of_run(
+    path: str, stream: Any, clock: Clock, run: _Run, packets: Iterator[Any]
+) -> Iterator[tuple[float, Any]]:
+    """Timed frames that a run needs; if there are more after them, the last one begins at infinity."""
+    yield from _timed(stream, clock, _decode(path, stream, packets, clock, run))
+    if run.is_served:
+        yield math.inf, None
+
+
+def _timed(stream: Any, clock: Clock, frames: Iterator[Any]) -> Iterator[tuple[float, Any]]:
+    seconds_between_frames = 1 / frame_rate(stream)
+    previous = -seconds_between_frames
+    for frame in frames:
+        timestamp = getattr(frame, clock.timestamp_name)
+        seconds = -math.inf
+        if timestamp is not None:
+            clock.origin = timestamp if clock.origin is None else clock.origin
+            seconds = clock.seconds(timestamp)
+        # A frame without a time, or with one that was already shown, follows the one before it.
+        previous = seconds if seconds > previous else previous + seconds_between_frames
+        yield previous, frame
+
+
 def _frame_seconds(stream: Any, frame: Any) -> float:
     return float(frame.duration * stream.time_base) if frame.duration else 1 / frame_rate(stream)
 
 
-def _origin(stream: Any) -> int | None:
-    """The timestamp of the first frame, where the container can be trusted with it."""
-    start: int | None = stream.start_time
-    return start if stream.container.format.name in _INDEXED_CONTAINERS else None
-
-
-def _to_timestamp(stream: Any, seconds: float) -> int:
-    return math.floor(seconds / stream.time_base) + (_origin(stream) or 0)
-
-
-def _decode(path: str, stream: Any, wanted_seconds: Sequence[float] | None) -> Iterator[Any]:
+def _decode(
+    path: str, stream: Any, packets: Iterator[Any], clock: Clock | None = None, run: _Run | None = None
+) -> Iterator[Any]:
+    """Frames of the packets; for a run of wanted times only those it needs, as far as packets tell which these are."""
     num_packets = num_lost = 0
-    for packet, is_needed in _marked_packets(stream, wanted_seconds):
+    is_progressive, was_needed = False, None
+    decoder = stream.codec_context
+    can_leave_out = decoder.name in _DECODERS_THAT_LEAVE_OUT
+    marked = _marked(packets, clock, run) if clock and run else ((packet, True, False) for packet in packets)
+    for packet, is_needed, is_served in marked:
+        # The second half of an interlaced picture may come in a packet of its own, and a lost frame leaves open whether
+        # there are any more.
+        if is_served and is_progressive and not num_lost and run is not None:
+            run.is_served = True
+            break
         # Only a picture that no other one refers to is left out, so the rest stay what they are.
-        stream.codec_context.skip_frame = "DEFAULT" if is_needed else "NONREF"
+        if can_leave_out and is_needed != was_needed:
+            decoder.skip_frame = "DEFAULT" if is_needed else "NONREF"
+            was_needed = is_needed
         num_packets += 1
         try:
             frames = packet.decode()
         except av.FFmpegError:
             num_lost += 1
-        else:
-            yield from frames
-    if 2 * num_lost > num_packets:
+            continue
+        for frame in frames:
+            is_progressive = not frame.interlaced_frame
+            yield frame
+    yield from _drain(stream)
+    if 2 * num_lost > num_packets and not (run is not None and run.is_served):
         raise VideoError(path, f"{num_lost} of its {num_packets} packets cannot be decoded; copy the file again")
 
 
-def _packets(stream: Any) -> Iterator[Any]:
+def _drain(stream: Any) -> list[Any]:
     try:
-        yield from stream.container.demux(stream)
+        frames: list[Any] = stream.decode(None)
     except av.FFmpegError:
-        return  # What lies behind the damage is out of reach; what came before it still counts.
+        return []
+    return frames
 
 
-def _marked_packets(stream: Any, wanted_seconds: Sequence[float] | None) -> Iterator[tuple[Any, bool]]:
-    """Each packet and whether its frame is needed, for H.264, whose packets tell what nothing refers to."""
-    packets = _packets(stream)
-    if wanted_seconds is None or _origin(stream) is None or stream.codec_context.name != "h264":
-        yield from ((packet, True) for packet in packets)
+def _marked(packets: Iterator[Any], clock: Clock, run: _Run) -> Iterator[tuple[Any, bool, bool]]:
+    """Each packet, whether its frame is needed, and whether neither it nor any later one is."""
+    run.is_served = False
+    if not clock.tells_when_packets_are_displayed:
+        yield from ((packet, True, False) for packet in packets)
         return
-    wanted = [_to_timestamp(stream, seconds + _TOLERANCE_SECONDS) for seconds in wanted_seconds]
-    while batch := list(itertools.islice(packets, _PACKETS_LOOKED_AHEAD)):
-        yield from zip(batch, _are_displayed([packet.pts for packet in batch], wanted), strict=True)
+    before: list[Any] = []
+    ahead = list(itertools.islice(packets, _PACKETS_IN_VIEW))
+    while ahead:
+        are_needed = _are_needed([*before, *ahead], clock, run)[len(before) :]
+        num_needed = sum(are_needed)
+        num_settled = _PACKETS_SETTLED if len(ahead) == _PACKETS_IN_VIEW else len(ahead)
+        for packet, is_needed in zip(ahead[:num_settled], are_needed, strict=False):
+            yield packet, is_needed, run.is_complete and num_needed == 0
+            num_needed -= is_needed
+        before = [*before, *ahead[:num_settled]][-_PACKETS_SETTLED:]
+        ahead = [*ahead[num_settled:], *itertools.islice(packets, num_settled)]
 
 
-def _are_displayed(timestamps: Sequence[int | None], wanted: Sequence[int]) -> list[bool]:
-    """Whether a wanted time lies between each timestamp and the next one in order of display."""
-    in_order: list[float] = sorted(timestamp for timestamp in timestamps if timestamp is not None)
-    following = dict(itertools.pairwise([*in_order, math.inf]))
-    return [
-        timestamp is None or bisect_left(wanted, timestamp) < bisect_left(wanted, following[timestamp])
-        for timestamp in timestamps
-    ]
-
-
-def _runs(stream: Any, seconds: Sequence[float]) -> list[tuple[float, list[float]]]:
-    """Cut the wanted times where jumping to a later keyframe pays: `(keyframe_seconds, wanted_seconds)` each."""
-    origin = _origin(stream)
-    if origin is None:
-        return [(0.0, list(seconds))]
-    if stream.container.format.name == MATROSKA:
-        _rewind(stream)  # Its index is only read when somebody asks to seek.
-    runs: list[tuple[float, list[float]]] = [(0.0, [])]
-    previous = 0.0
-    for wanted in seconds:
-        entry = stream.index_entries.search_timestamp(_to_timestamp(stream, wanted))
-        if entry >= 0:
-            keyframe_seconds = float((stream.index_entries[entry].timestamp - origin) * stream.time_base)
-            if keyframe_seconds > previous + _SECONDS_WORTH_JUMPING:
-                runs.append((keyframe_seconds, []))
-        runs[-1][1].append(wanted)
-        previous = wanted
-    return [run for run in runs if run[1]]
-
-
-def _frames_from(
-    path: str, stream: Any, keyframe_seconds: float, wanted_seconds: Sequence[float]
-) -> Iterator[tuple[float, Any]]:
-    """Timed frames from the keyframe on, or from an earlier one where it comes too late for the first wanted time."""
-    if keyframe_seconds == 0:
-        return timed_frames(path, stream, wanted_seconds)
-    for seconds_back in _SECONDS_STEPPED_BACK:
-        try:
-            stream.container.seek(_to_timestamp(stream, keyframe_seconds - seconds_back), stream=stream)
-        except av.FFmpegError:
-            break  # There is no keyframe as early as this.
-        # Pictures before the keyframe that refer to the part jumped over are dropped by FFmpeg's decoders.
-        frames = timed_frames(path, stream, wanted_seconds)
-        first = next(frames, None)
-        if first is not None and first[0] <= wanted_seconds[0] + _TOLERANCE_SECONDS:
-            return itertools.chain([first], frames)
-    _rewind(stream)
-    return timed_frames(path, stream, wanted_seconds)
-
-
-def _rewind(stream: Any) -> None:
-    before_any_timestamp = -(2**60)
-    stream.container.seek(before_any_timestamp, stream=stream, backward=False)
+def _are_needed(packets: list[Any], clock: Clock, run: _Run) -> list[bool]:
+    """Whether a wanted time lies between each packet's timestamp and the next one in order of display."""
+    timestamps = [packet.pts for packet in packets]
+    if clock.origin is None or None in timestamps:
+        return [True] * len(packets)
+    begins = [clock.seconds(timestamp) for timestamp in timestamps]
+    ends = dict(itertools.pairwise([*sorted(begins), math.inf]))
+    return [run.wants(begin, ends[begin]) for begin in begins]

@@ -6,8 +6,11 @@ import dataclasses
 import os
 from typing import Any
 
-from sora_keras.video.decoding import MATROSKA, frame_rate, timed_frames
-from sora_keras.video.opening import VideoError, open_video
+from sora_keras.video.decoding import frame_rate, timed_frames
+from sora_keras.video.jumping import packets_of, rewind
+from sora_keras.video.opening import MATROSKA, VideoError, open_video
+
+_LONGEST_SECONDS = 7 * 24 * 3600
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,24 +77,38 @@ def find_duration(path: str | os.PathLike[str], stream: Any) -> float:
 
     Args:
         path: the file.
-        stream: its opened video stream, which stays where it stands.
+        stream: its opened video stream, at the beginning, where it also ends up.
 
     Returns:
         Seconds from the first frame's beginning to the last one's end, at least one frame.
+
+    Raises:
+        VideoError: if the times in the file are broken, so that it would last more than a week.
     """
     if stream.duration:
-        return float(stream.duration * stream.time_base)
-    with open_video(path) as scanned:
-        if stream.start_time is None:
-            seconds = sum(1 for _ in timed_frames(os.fsdecode(path), scanned)) / frame_rate(stream)
-        else:
-            seconds = _last_packet_end(scanned) - float(stream.start_time * stream.time_base)
-    return max(seconds, 1 / frame_rate(stream))
+        seconds = float(stream.duration * stream.time_base)
+    elif stream.container.format.name == MATROSKA:
+        seconds = _end_of_packets(stream) - float((stream.start_time or 0) * stream.time_base)
+        rewind(stream)
+    else:
+        with open_video(path) as scanned:
+            if stream.start_time is None:
+                seconds = sum(1 for _ in timed_frames(os.fsdecode(path), scanned)) / frame_rate(stream)
+            else:
+                seconds = _end_of_packets(scanned) - float(stream.start_time * stream.time_base)
+    seconds = max(seconds, 1 / frame_rate(stream))
+    if seconds > _LONGEST_SECONDS:
+        raise VideoError(
+            path,
+            f"its header tells of {seconds:.0f} s of video, more than the {_LONGEST_SECONDS} s of a week; its times "
+            "are broken, convert it or leave it out",
+        )
+    return seconds
 
 
-def _last_packet_end(stream: Any) -> float:
+def _end_of_packets(stream: Any) -> float:
     container = stream.container
     if container.duration and container.format.name == MATROSKA:
         container.seek(container.duration)
-    ends = [packet.pts + (packet.duration or 0) for packet in container.demux(stream) if packet.pts is not None]
+    ends = (packet.pts + (packet.duration or 0) for packet in packets_of(stream) if packet.pts is not None)
     return float(max(ends, default=0) * stream.time_base)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from av.sidedata.sidedata import Type as SideDataType
+from av.sidedata.sidedata import SideDataContainer, Type as SideDataType
 from av.video.reformatter import VideoReformatter
 
 from sora_keras.video.clip import Clip, ClipSpec
@@ -15,6 +18,9 @@ from sora_keras.video.decoding import displayed_frames, timed_frames
 from sora_keras.video.opening import VideoError, open_video
 from sora_keras.video.probing import find_duration
 from sora_keras.video.sampling import Sampling, ShortVideo, all_window_times, fit_times, sample_times
+
+# Not `frame.side_data`: it and the frame refer to each other, so that only the garbage collector frees the frame.
+_side_data_of: Any = SideDataContainer
 
 
 def read_clip(
@@ -57,8 +63,10 @@ def read_clip(
         _refuse_if_short(path, part_seconds, clip_spec, short_video)
         times = start_seconds + sample_times(part_seconds, clip_spec, sampling, short_video, rng)
         wanted, positions = np.unique(times, return_inverse=True)
-        frames = np.stack(list(_scaled_frames(path, stream, wanted, duration_seconds, clip_spec)))
-    return Clip(frames[positions], times)
+        frames = np.empty(clip_spec.shape, np.uint8)
+        for index, frame in enumerate(_scaled_frames(path, stream, wanted.tolist(), duration_seconds, clip_spec)):
+            frames[positions == index] = frame
+    return Clip(frames, times)
 
 
 def read_windows(
@@ -87,15 +95,11 @@ def read_windows(
     with open_video(path) as stream:
         duration_seconds = find_duration(path, stream)
         _refuse_if_short(path, duration_seconds, clip_spec, short_video)
-        if clip_spec.frames_per_second is None:
-            windows = sample_times(duration_seconds, clip_spec)[np.newaxis]
-        else:
-            windows = all_window_times(
-                duration_seconds, clip_spec.num_frames, clip_spec.frames_per_second, seconds_between_windows
-            )
-            windows = fit_times(windows, duration_seconds, short_video)
-        wanted = np.unique(windows)
-        frames = zip(wanted.tolist(), _scaled_frames(path, stream, wanted, duration_seconds, clip_spec), strict=True)
+        windows, windows_ahead = itertools.tee(
+            _windows(duration_seconds, clip_spec, seconds_between_windows, short_video)
+        )
+        wanted, wanted_of_frames = itertools.tee(_merged(windows_ahead))
+        frames = zip(wanted, _scaled_frames(path, stream, wanted_of_frames, duration_seconds, clip_spec), strict=True)
         recent: dict[float, np.ndarray] = {}
         for window in windows:
             recent = {seconds: frame for seconds, frame in recent.items() if seconds >= window.min()}
@@ -134,16 +138,47 @@ def stream_frames(
         raise VideoError(path, "no frame of it can be decoded; replace the file or leave it out")
 
 
+def _windows(
+    duration_seconds: float, clip_spec: ClipSpec, seconds_between_windows: float | None, short_video: ShortVideo
+) -> Iterator[np.ndarray]:
+    """The times of one window after the other, however many a header promises."""
+    if clip_spec.frames_per_second is None:
+        yield sample_times(duration_seconds, clip_spec)
+        return
+    num_frames, frames_per_second = clip_spec.num_frames, clip_spec.frames_per_second
+    window_seconds = num_frames / frames_per_second
+    stride = window_seconds if seconds_between_windows is None else seconds_between_windows
+    (times,) = all_window_times(min(duration_seconds, window_seconds), num_frames, frames_per_second, stride)
+    last_start = max(0.0, duration_seconds - window_seconds)
+    # A last stride shorter than a microsecond is rounding, not a piece of video left uncovered.
+    for index in range(math.ceil(last_start / stride - 1e-6)):
+        yield fit_times(index * stride + times, duration_seconds, short_video)
+    yield fit_times(last_start + times, duration_seconds, short_video)
+
+
+def _merged(windows: Iterator[np.ndarray]) -> Iterator[float]:
+    """The times of all windows, ascending, each once, with no more of them held than overlap."""
+    pending: list[float] = []
+    for window in windows:
+        num_settled = bisect_left(pending, window.min())
+        yield from pending[:num_settled]
+        pending = sorted({*pending[num_settled:], *window.tolist()})
+    yield from pending
+
+
 def _scaled_frames(
     path: str | os.PathLike[str],
     stream: Any,
-    seconds: np.ndarray,
+    seconds: Iterable[float],
     duration_seconds: float,
     clip_spec: ClipSpec,
 ) -> Iterator[np.ndarray]:
     reformatter = VideoReformatter()
-    for frame in displayed_frames(os.fsdecode(path), stream, seconds.tolist(), duration_seconds):
-        yield _to_rgb(frame, reformatter, clip_spec.height, clip_spec.width)
+    shown, pixels = None, np.empty(0)
+    for frame in displayed_frames(os.fsdecode(path), stream, seconds, duration_seconds):
+        if frame is not shown:
+            shown, pixels = frame, _to_rgb(frame, reformatter, clip_spec.height, clip_spec.width)
+        yield pixels
 
 
 def _to_rgb(frame: Any, reformatter: VideoReformatter, height: int | None, width: int | None) -> np.ndarray:
@@ -151,15 +186,18 @@ def _to_rgb(frame: Any, reformatter: VideoReformatter, height: int | None, width
     is_transposed, flipped_axes = _orientation(frame)
     if is_transposed:
         height, width = width, height
-    pixels = reformatter.reformat(frame, width, height, "rgb24", interpolation="BILINEAR", threads=1).to_ndarray()
+    # Shrinking averages over the area of a pixel, which neither flickers nor blurs.
+    is_shrunk = (height or frame.height) < frame.height and (width or frame.width) < frame.width
+    interpolation = "AREA" if is_shrunk else "BILINEAR"
+    pixels = reformatter.reformat(frame, width, height, "rgb24", interpolation=interpolation, threads=1).to_ndarray()
     if is_transposed:
         pixels = pixels.swapaxes(0, 1)
-    return np.ascontiguousarray(np.flip(pixels, flipped_axes))
+    return np.ascontiguousarray(np.flip(pixels, flipped_axes) if flipped_axes else pixels)
 
 
 def _orientation(frame: Any) -> tuple[bool, tuple[int, ...]]:
     """Whether rows and columns change places for display, and which axes are flipped after that."""
-    display_matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    display_matrix = _side_data_of(frame).get(SideDataType.DISPLAYMATRIX)
     if display_matrix is None:
         return False, ()
     x_to_x, x_to_y, _, y_to_x, y_to_y = np.frombuffer(display_matrix, np.int32)[:5].tolist()

@@ -1,13 +1,26 @@
 from __future__ import annotations
 
+import itertools
 import pathlib
+import time
 from collections.abc import Callable
+from fractions import Fraction
 
+import av
 import cv2
 import numpy as np
 import pytest
 
-from sora_keras.video import VideoInfo, probe, write_video
+from sora_keras.video import (
+    ClipSpec,
+    VideoError,
+    VideoInfo,
+    probe,
+    read_clip,
+    read_windows,
+    stream_frames,
+    write_video,
+)
 
 
 def test_every_field_of_a_plain_video(tmp_path: pathlib.Path) -> None:
@@ -96,3 +109,64 @@ def test_real_videos_agree_with_opencv(real_data: pathlib.Path) -> None:
         assert info.frames_per_second == pytest.approx(capture.get(cv2.CAP_PROP_FPS))
         num_frames = info.duration_seconds * info.frames_per_second
         assert num_frames == pytest.approx(capture.get(cv2.CAP_PROP_FRAME_COUNT), abs=0.5)
+
+
+def test_times_beyond_a_week_are_taken_for_broken(
+    tmp_path: pathlib.Path, encode: Callable, numbered_frames: Callable
+) -> None:
+    frames, options = numbered_frames(3), {"bf": "0"}
+    fine = encode(tmp_path / "a.mkv", frames, options=options, timestamps=[0, 1, 600_000], ticks_per_second=1)
+    assert probe(fine).duration_seconds == pytest.approx(600_000, abs=1)
+    assert len(read_clip(fine, ClipSpec(4, 16, 32)).frames) == 4
+    broken = encode(tmp_path / "b.mkv", frames, options=options, timestamps=[0, 1, 10**9], ticks_per_second=1)
+    message = r"b\.mkv: its header tells of 100000000[01] s of video, more than the 604800 s of a week; its times are"
+    with pytest.raises(VideoError, match=message):
+        probe(broken)
+    with pytest.raises(VideoError, match=message):
+        read_clip(broken, ClipSpec(4, 16, 32))
+    with pytest.raises(VideoError, match=message):
+        next(read_windows(broken, ClipSpec(4, 16, 32, 8.0)))
+    assert len(list(stream_frames(broken))) == 3
+
+
+def encode_seconds(path: pathlib.Path, codec: str, num_seconds: int, options: dict[str, str]) -> None:
+    """One gray frame a second, as bright as its number."""
+    levels = [np.full((32, 32, 3), level, np.uint8) for level in range(200)]
+    pictures = [av.VideoFrame.from_ndarray(level, "rgb24").reformat(format="yuv420p", threads=1) for level in levels]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=1, options=options)
+        stream.height, stream.width, stream.pix_fmt = 32, 32, "yuv420p"
+        stream.codec_context.thread_count = 1
+        for index in range(num_seconds):
+            picture = pictures[index % 200]
+            picture.pts, picture.time_base = index, Fraction(1)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("a.mp4", "libx264", {"g": "60", "preset": "veryfast"}),
+        ("a.mkv", "libx264", {"g": "60", "preset": "veryfast"}),
+        ("a.ts", "libx264", {"g": "60", "preset": "veryfast"}),
+        ("a.avi", "mpeg4", {"g": "60"}),
+        ("a.webm", "libvpx-vp9", {"g": "60", "deadline": "realtime", "cpu-used": "8"}),
+    ],
+)
+def test_ten_hours_take_no_longer_than_one(
+    tmp_path: pathlib.Path, name: str, codec: str, options: dict[str, str]
+) -> None:
+    seconds = []
+    for num_seconds in (3600, 36000):
+        encode_seconds(tmp_path / name, codec, num_seconds, options)
+        start = time.process_time()
+        assert probe(tmp_path / name).duration_seconds == pytest.approx(num_seconds, abs=1)
+        rng = np.random.default_rng(0)
+        for spec in (ClipSpec(16, 16, 16), *[ClipSpec(16, 16, 16, 1.0)] * 4):
+            clip = read_clip(tmp_path / name, spec, "random_window", rng=rng)
+            np.testing.assert_allclose(clip.frames.mean((1, 2, 3)), np.floor(clip.times) % 200, atol=8)
+        for clip in itertools.islice(read_windows(tmp_path / name, ClipSpec(16, 16, 16, 1.0)), 5):
+            np.testing.assert_allclose(clip.frames.mean((1, 2, 3)), np.floor(clip.times) % 200, atol=8)
+        seconds.append(time.process_time() - start)
+    assert seconds[1] < 3 * seconds[0] + 0.1

@@ -28,10 +28,23 @@ WAYS_TO_ENCODE = {
     "raw.264": {"options": {"x264-params": LONG_GROUPS}},
     "hevc.mp4": {"codec": "libx265", "options": {"x265-params": "log-level=none:keyint=40:open-gop=1"}},
     "vp9.webm": {"codec": "libvpx-vp9", "options": {"deadline": "realtime", "cpu-used": "8", "g": "40"}},
+    "vp9.mkv": {"codec": "libvpx-vp9", "options": {"deadline": "realtime", "cpu-used": "8", "g": "40"}},
+    "vp8.webm": {"codec": "libvpx", "options": {"deadline": "realtime", "cpu-used": "8", "g": "40"}},
+    "b_frames.avi": {"options": {"x264-params": LONG_GROUPS}},
+    "short_groups.ts": {"options": {"x264-params": "keyint=12:bframes=3"}},
+    "interlaced.mp4": {"options": {"x264-params": LONG_GROUPS + ":interlaced=1"}},
+    "hevc.ts": {"codec": "libx265", "options": {"x265-params": "log-level=none:keyint=40:open-gop=1"}},
+    "mpeg1.mpg": {"codec": "mpeg1video", "options": {"bf": "2", "g": "15", "q": "2"}},
     "mpeg2.mkv": {"codec": "mpeg2video", "options": {"bf": "2", "g": "40", "q": "2"}},
     "mpeg2.mp4": {"codec": "mpeg2video", "options": {"bf": "2", "g": "40", "q": "2"}},
+    "mpeg2.ts": {"codec": "mpeg2video", "options": {"bf": "2", "g": "40", "q": "2"}},
     "mpeg4.avi": {"codec": "mpeg4", "options": {"bf": "2", "g": "40", "q": "2"}},
+    "mpeg4_in_order.avi": {"codec": "mpeg4", "options": {"g": "40", "q": "2"}},
     "mpeg4.mp4": {"codec": "mpeg4", "options": {"bf": "2", "g": "40", "q": "2"}},
+    "mpeg4.mkv": {"codec": "mpeg4", "options": {"bf": "2", "g": "40", "q": "2"}},
+    "mpeg4.ts": {"codec": "mpeg4", "options": {"bf": "2", "g": "40", "q": "2"}},
+    "msmpeg4.avi": {"codec": "msmpeg4", "options": {"g": "40", "q": "2"}},
+    "wmv.asf": {"codec": "wmv2", "options": {"g": "40", "q": "2"}},
     "every_frame_a_keyframe.avi": {"codec": "mjpeg", "pixel_format": "yuvj420p"},
     "every_frame_a_keyframe.mp4": {"codec": "mjpeg", "pixel_format": "yuvj420p"},
     "ten_bit.mp4": {"pixel_format": "yuv420p10le"},
@@ -349,7 +362,7 @@ REAL_NAMES = (
 def test_real_videos_agree_with_a_plain_decode(real_data: pathlib.Path, name: str) -> None:
     with av.open(str(real_data / name)) as container:
         plain = [
-            frame.reformat(64, 48, "rgb24", interpolation="BILINEAR").to_ndarray()
+            frame.reformat(64, 48, "rgb24", interpolation="AREA").to_ndarray()
             for frame in container.decode(video=0)
         ]
     every_frame = list(stream_frames(real_data / name, 48, 64))
