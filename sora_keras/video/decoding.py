@@ -14,7 +14,7 @@ from sora_keras.video.jumping import Clock, Jumps, packets_of
 from sora_keras.video.opening import VideoError
 
 # Matroska rounds timestamps to a millisecond: a frame this little late counts as displayed.
-_TOLERANCE_SECONDS = 1e-3
+TOLERANCE_SECONDS = 1e-3
 # No codec displays a frame before more than 16 of those stored ahead of it: with 32 more packets in view, it is settled
 # which frame follows which.
 _PACKETS_IN_VIEW, _PACKETS_SETTLED = 48, 16
@@ -76,7 +76,7 @@ def displayed_frames(path: str, stream: Any, seconds: Iterable[float], duration_
         if shown is None:
             raise VideoError(path, "no frame of it can be decoded; replace the file or leave it out")
         for wanted in run:
-            while upcoming is not None and upcoming[0] <= wanted + _TOLERANCE_SECONDS:
+            while upcoming is not None and upcoming[0] <= wanted + TOLERANCE_SECONDS:
                 shown, upcoming = upcoming, next(frames, None)
             if upcoming is None:
                 end_seconds = shown[0] + _frame_seconds(stream, shown[1])
@@ -120,7 +120,7 @@ class _Run:
 
     def wants(self, begin: float, end: float) -> bool:
         """Whether a frame that is displayed from one second to another is wanted."""
-        begin, end = begin - _TOLERANCE_SECONDS, end - _TOLERANCE_SECONDS
+        begin, end = begin - TOLERANCE_SECONDS, end - TOLERANCE_SECONDS
         while self._last < begin and self._take():
             pass
         index = bisect_left(self._wanted, begin)
@@ -147,7 +147,7 @@ def _frames_after_jump(path: str, stream: Any, clock: Clock, jumps: Jumps, run: 
             first = next(frames, None)
         except VideoError:
             continue  # Before the damage there may be enough to show.
-        if first is not None and first[0] <= run.first + _TOLERANCE_SECONDS and jumps.shows_whole_pictures(first[1]):
+        if first is not None and first[0] <= run.first + TOLERANCE_SECONDS and jumps.shows_whole_pictures(first[1]):
             return itertools.chain([first], frames)
     jumps.rewind()
     return _frames_of_run(path, stream, clock, run, packets_of(stream))

@@ -38,7 +38,7 @@ class Clock:
         self.origin: int | None = stream.start_time if container in (MOV, MATROSKA) else None
         # AVI's index numbers the frames from 0, however much later the decoder shows the first of them.
         self._is_index_numbered = container == AVI
-        self._numerator, self._denominator = stream.time_base.as_integer_ratio()
+        self._numerator, self._denominator = stream.time_base.numerator, stream.time_base.denominator
 
     def seconds(self, timestamp: int) -> float:
         """The seconds a frame's or packet's timestamp stands for, once `origin` is known."""

@@ -14,7 +14,7 @@ from av.sidedata.sidedata import SideDataContainer, Type as SideDataType
 from av.video.reformatter import VideoReformatter
 
 from sora_keras.video.clip import Clip, ClipSpec
-from sora_keras.video.decoding import displayed_frames, timed_frames
+from sora_keras.video.decoding import TOLERANCE_SECONDS, displayed_frames, timed_frames
 from sora_keras.video.opening import VideoError, open_video
 from sora_keras.video.probing import find_duration
 from sora_keras.video.sampling import Sampling, ShortVideo, all_window_times, fit_times, sample_times
@@ -62,6 +62,9 @@ def read_clip(
         part_seconds = _length_of_part(path, start_seconds, end_seconds, duration_seconds)
         _refuse_if_short(path, part_seconds, clip_spec, short_video)
         times = start_seconds + sample_times(part_seconds, clip_spec, sampling, short_video, rng)
+        if end_seconds is not None and end_seconds < duration_seconds:
+            # The frame that begins where the part ends is not of it.
+            times = np.clip(times, start_seconds, max(start_seconds, end_seconds - 2 * TOLERANCE_SECONDS))
         wanted, positions = np.unique(times, return_inverse=True)
         frames = np.empty(clip_spec.shape, np.uint8)
         for index, frame in enumerate(_scaled_frames(path, stream, wanted.tolist(), duration_seconds, clip_spec)):

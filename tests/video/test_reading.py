@@ -362,8 +362,7 @@ REAL_NAMES = (
 def test_real_videos_agree_with_a_plain_decode(real_data: pathlib.Path, name: str) -> None:
     with av.open(str(real_data / name)) as container:
         plain = [
-            frame.reformat(64, 48, "rgb24", interpolation="AREA").to_ndarray()
-            for frame in container.decode(video=0)
+            frame.reformat(64, 48, "rgb24", interpolation="AREA").to_ndarray() for frame in container.decode(video=0)
         ]
     every_frame = list(stream_frames(real_data / name, 48, 64))
     np.testing.assert_array_equal(np.stack([frame for _, frame in every_frame]), np.stack(plain))
@@ -391,3 +390,34 @@ def test_real_damage_that_ffmpeg_can_hide_is_read(real_data: pathlib.Path, name:
     clip = read_clip(real_data / "broken" / name, ClipSpec(8, 32, 32))
     assert clip.frames.shape == (8, 32, 32, 3)
     assert clip.frames.std() > 10
+
+
+@pytest.mark.parametrize("spec", [ClipSpec(4, 16, 32), ClipSpec(5, 16, 32, 5.0), ClipSpec(20, 16, 32, 5.0)])
+@pytest.mark.parametrize("sampling", ["uniform", "random_window"])
+def test_a_part_of_a_video_is_read_like_a_video(
+    tmp_path: pathlib.Path,
+    encode: Callable,
+    numbered_frames: Callable,
+    read_numbers: Callable,
+    spec: ClipSpec,
+    sampling: str,
+) -> None:
+    whole = encode(tmp_path / "whole.mp4", numbered_frames(200))
+    alone = encode(tmp_path / "part.mp4", numbered_frames(200)[50:125])
+    rng = [np.random.default_rng(3) for _ in range(2)]
+    part = read_clip(whole, spec, sampling, rng=rng[0], start_seconds=2.0, end_seconds=5.0)
+    expected = read_clip(alone, spec, sampling, rng=rng[1])
+    np.testing.assert_allclose(part.times, expected.times + 2.0, atol=2.1e-3)
+    assert read_numbers(part.frames) == read_numbers(expected.frames)
+
+
+def test_a_part_may_end_with_the_video_but_not_begin_there(
+    tmp_path: pathlib.Path, encode: Callable, numbered_frames: Callable, read_numbers: Callable
+) -> None:
+    path = encode(tmp_path / "video.mp4", numbered_frames(50))
+    late = read_clip(path, ClipSpec(5, 16, 32), start_seconds=1.0, end_seconds=99.0)
+    assert read_numbers(late.frames) == read_numbers(read_clip(path, ClipSpec(5, 16, 32), start_seconds=1.0).frames)
+    with pytest.raises(VideoError, match=r"the part from 3\.5 s to 7 s is wanted, but it lasts 2\.000 s"):
+        read_clip(path, ClipSpec(5, 16, 32), start_seconds=3.5, end_seconds=7.0)
+    with pytest.raises(VideoError, match=r"the part from 1\.5 s to 0\.5 s is wanted"):
+        read_clip(path, ClipSpec(5, 16, 32), start_seconds=1.5, end_seconds=0.5)
