@@ -1,6 +1,42 @@
-"""Keras layers for video, one a file."""
+"""Keras layers for video, one concept a file."""
 
+from sora_keras.layers.class_guards import classes_changed
+from sora_keras.layers.cleaning import (
+    BilateralOverSpace,
+    GaussianOverSpace,
+    GaussianOverTime,
+    MedianOverSpace,
+    MedianOverTime,
+)
+from sora_keras.layers.clip_augmentation import ClipAugmentation
+from sora_keras.layers.clip_mixing import ClipCutMix, ClipMixUp
+from sora_keras.layers.default_augmentation import default_augmentation
+from sora_keras.layers.random_frame_drop import RandomFrameDrop
+from sora_keras.layers.random_reverse import RandomReverse
+from sora_keras.layers.random_speed import RandomSpeed
+from sora_keras.layers.random_window import RandomWindow
 from sora_keras.layers.temporal_difference import TemporalDifference
 from sora_keras.layers.time_distributed import TimeDistributed
+from sora_keras.layers.waveform_augmentation import RandomGain, RandomNoise, RandomTimeShift
 
-__all__ = ["TemporalDifference", "TimeDistributed"]
+__all__ = [
+    "BilateralOverSpace",
+    "ClipAugmentation",
+    "ClipCutMix",
+    "ClipMixUp",
+    "GaussianOverSpace",
+    "GaussianOverTime",
+    "MedianOverSpace",
+    "MedianOverTime",
+    "RandomFrameDrop",
+    "RandomGain",
+    "RandomNoise",
+    "RandomReverse",
+    "RandomSpeed",
+    "RandomTimeShift",
+    "RandomWindow",
+    "TemporalDifference",
+    "TimeDistributed",
+    "classes_changed",
+    "default_augmentation",
+]

@@ -1,6 +1,18 @@
-"""Video files to clips and back: NumPy, PyAV and OpenCV, never TensorFlow."""
+"""Video files to clips and back, and clips to cleaner clips: NumPy, PyAV and OpenCV, never TensorFlow."""
 
 from sora_keras.video.clip import Clip, ClipSpec
+from sora_keras.video.denoising import (
+    bilateral_over_space,
+    denoise_along_motion,
+    estimate_noise,
+    gaussian_over_space,
+    gaussian_over_time,
+    median_over_space,
+    median_over_time,
+)
+from sora_keras.video.frame_repair import repair_broken_frames
+from sora_keras.video.frozen_frames import drop_frozen_frames
+from sora_keras.video.letterbox import remove_letterbox
 from sora_keras.video.opening import VideoError
 from sora_keras.video.probing import VideoInfo, probe
 from sora_keras.video.reading import read_clip, read_windows, stream_frames
@@ -12,9 +24,19 @@ __all__ = [
     "ClipSpec",
     "VideoError",
     "VideoInfo",
+    "bilateral_over_space",
+    "denoise_along_motion",
+    "drop_frozen_frames",
+    "estimate_noise",
+    "gaussian_over_space",
+    "gaussian_over_time",
+    "median_over_space",
+    "median_over_time",
     "probe",
     "read_clip",
     "read_windows",
+    "remove_letterbox",
+    "repair_broken_frames",
     "sample_times",
     "stream_frames",
     "write_video",
