@@ -19,10 +19,15 @@ def test_the_file_appears_at_the_end_only(tmp_path):
     assert os.listdir(tmp_path) == ["report.txt"]
 
 
-def test_a_failure_leaves_nothing_behind(tmp_path):
-    with pytest.raises(RuntimeError, match="half way"), appearing_when_whole(tmp_path / "report.txt") as unfinished:
+def write_half(path):
+    with appearing_when_whole(path) as unfinished:
         unfinished.write_text("half")
         raise RuntimeError("half way")
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path):
+    with pytest.raises(RuntimeError, match="half way"):
+        write_half(tmp_path / "report.txt")
     assert os.listdir(tmp_path) == []
 
 

@@ -208,6 +208,6 @@ def test_folders_without_a_model_are_named(tmp_path):
 @pytest.mark.parametrize("filters", [(), (4,)])
 def test_a_model_of_features_is_refused(tmp_path, filters):
     model = SoraClassifier(SoraBackbone(SPEC, filters=filters, lstm_units=(5,), num_features=17), NAMES)
-    with pytest.raises(ValueError, match="The model reads 17 classical features .* and a server gets frames only"):
+    with pytest.raises(ValueError, match=r"The model reads 17 classical features .* and a server gets frames only"):
         export(model, tmp_path / "exports")
     assert os.listdir(tmp_path) == []
