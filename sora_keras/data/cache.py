@@ -24,6 +24,7 @@ from sora_keras.atomic import remove_abandoned
 from sora_keras.data.clip_reader import ClipReader
 from sora_keras.data.faults import TooManyFaultsError
 from sora_keras.data.manifest import Row
+from sora_keras.data.object_store import connect
 from sora_keras.data.shards import finished_shards, write_shard
 from sora_keras.progress import show_progress
 from sora_keras.version import __version__
@@ -157,6 +158,7 @@ def _in_memory(reader: ClipReader, seed: int | None) -> CachedClips:
 
 
 def _in_folder(reader: ClipReader, directory: str, seed: int | None) -> CachedClips:
+    connect(directory)
     is_remote = "://" in directory
     total_bytes = len(reader.rows) * reader.record_bytes
     extension = ".tfrecord" if is_remote or total_bytes > _memory_bytes() / 2 else ".npy"

@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from sora_keras.data.faults import Fault
+from sora_keras.data.object_store import connect
 
 LEVELS = ("frame", "video", "segment")
 NUM_CLASSES, MAX_FRAMES, SEGMENT_FRAMES = 3862, 300, 5
@@ -118,6 +119,7 @@ def _matching(files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) 
     patterns = [files] if isinstance(files, (str, os.PathLike)) else files
     paths = []
     for pattern in patterns:
+        connect(pattern)
         found = sorted(tf.io.gfile.glob(os.fspath(pattern)))
         if not found:
             raise ValueError(f"No file is named {str(pattern)!r}: is the pattern right, and the download complete?")
