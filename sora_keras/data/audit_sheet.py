@@ -27,6 +27,8 @@ _LONGEST_NAME = 60
 def draw_findings(findings: Sequence[Finding], path: str | os.PathLike[str], most: int = 12) -> None:
     """Draw the two videos of each finding side by side, three frames of each, under what was found.
 
+    Those that look alike come first: of a group or a file there is less to see.
+
     Args:
         findings: from `Audit.findings`, the worst first.
         path: JPEG or PNG file to write.
@@ -40,7 +42,7 @@ def draw_findings(findings: Sequence[Finding], path: str | os.PathLike[str], mos
     """
     if not findings:
         raise ValueError("`findings` must hold at least 1 finding to draw, received 0.")
-    drawn = findings[:most]
+    drawn = sorted(findings, key=lambda finding: finding.distance is None)[:most]
     width = 2 * FRAMES_A_VIDEO * FRAME_WIDTH + _GAP
     height = len(drawn) * (CAPTION_HEIGHT + FRAME_HEIGHT)
     figure = Figure(figsize=(width / DOTS_PER_INCH, height / DOTS_PER_INCH), dpi=DOTS_PER_INCH)

@@ -65,13 +65,14 @@ def displayed_frames(path: str, stream: Any, seconds: Iterable[float], duration_
     jumps = Jumps(stream, clock)
     remaining = iter(seconds)
     first_wanted = next(remaining, None)
-    position_seconds = 0.0
+    is_at_beginning = first_wanted is not None and not jumps.pays(0.0, first_wanted)
     while first_wanted is not None:
         run = _Run(first_wanted, remaining, jumps.pays)
-        if jumps.pays(position_seconds, first_wanted):
-            frames = _frames_after_jump(path, stream, clock, jumps, run)
-        else:
+        if is_at_beginning:
             frames = _frames_of_run(path, stream, clock, run, packets_of(stream))
+        else:
+            frames = _frames_after_jump(path, stream, clock, jumps, run)
+        is_at_beginning = False
         shown, upcoming = next(frames, None), next(frames, None)
         if shown is None:
             raise VideoError(path, "no frame of it can be decoded; replace the file or leave it out")
@@ -81,7 +82,6 @@ def displayed_frames(path: str, stream: Any, seconds: Iterable[float], duration_
             if upcoming is None:
                 end_seconds = shown[0] + _frame_seconds(stream, shown[1])
                 check_end(path, end_seconds, wanted, duration_seconds)
-            position_seconds = wanted
             yield shown[1]
         first_wanted = run.first_of_next
 
@@ -149,7 +149,7 @@ def _frames_after_jump(path: str, stream: Any, clock: Clock, jumps: Jumps, run: 
             continue  # Before the damage there may be enough to show.
         if first is not None and first[0] <= run.first + TOLERANCE_SECONDS and jumps.shows_whole_pictures(first[1]):
             return itertools.chain([first], frames)
-    jumps.rewind()
+    jumps.give_up()
     return _frames_of_run(path, stream, clock, run, packets_of(stream))
 
 
@@ -187,7 +187,7 @@ def _decode(
     num_packets = num_lost = 0
     is_progressive, was_needed = False, None
     decoder = stream.codec_context
-    can_leave_out = decoder.name in _DECODERS_THAT_LEAVE_OUT
+    can_leave_out = _can_leave_out(decoder)
     marked = _marked(packets, clock, run) if clock and run else ((packet, True, False) for packet in packets)
     for packet, is_needed, is_served in marked:
         # The second half of an interlaced picture may come in a packet of its own, and a lost frame leaves open whether
@@ -211,6 +211,15 @@ def _decode(
     yield from _drain(stream)
     if 2 * num_lost > num_packets and not (run is not None and run.is_served):
         raise VideoError(path, f"{num_lost} of its {num_packets} packets cannot be decoded; copy the file again")
+
+
+def _can_leave_out(decoder: Any) -> bool:
+    if decoder.name == "hevc":
+        # A frame to which none of its temporal layer refers may still be referred to by the layers above: there must be
+        # one layer only, and MP4's and Matroska's header of the codec tells.
+        header = decoder.extradata or b""
+        return len(header) > 21 and header[0] == 1 and (header[21] >> 3) % 8 == 1
+    return decoder.name in _DECODERS_THAT_LEAVE_OUT
 
 
 def _drain(stream: Any) -> list[Any]:

@@ -74,11 +74,14 @@ class Jumps:
         is_whole_avi_index = container == AVI and len(stream.index_entries) == stream.frames > 0
         self._is_indexed = is_whole_avi_index or (container in (MOV, MATROSKA) and clock.origin is not None)
         self._last_entrance: int | None = None
+        self._has_given_up = False
         if container == MATROSKA:
             rewind(stream)  # Its index is only read when somebody asks to seek.
 
     def pays(self, position_seconds: float, wanted_seconds: float) -> bool:
         """Whether a frame is reached faster by a jump than by decoding on from where the decoder stands."""
+        if self._has_given_up:
+            return False
         if self._is_searched:
             return wanted_seconds > position_seconds + _SECONDS_WORTH_SEARCHING
         keyframe = self._keyframe_before(wanted_seconds)
@@ -101,16 +104,17 @@ class Jumps:
             packets = packets_of(self._stream)
             if self._is_searched:
                 packets = self._from_keyframe(packets, wanted_seconds)
-            self._last_entrance = entrance
+            last_entrance, self._last_entrance = self._last_entrance, entrance
             yield packets
+            self._last_entrance = last_entrance  # Asked for others: it was of no use.
 
     def shows_whole_pictures(self, frame: Any) -> bool:
         """Whether the first frame after a jump is what decoding from the beginning makes of it."""
         return bool(frame.key_frame) or self._stream.codec_context.name in _DECODERS_THAT_WAIT
 
-    def rewind(self) -> None:
-        """Go back to the first packet, where no jump leads to a frame that can be shown."""
-        self._last_entrance = None
+    def give_up(self) -> None:
+        """Go back to the first packet, where no jump leads to a frame that can be shown, and jump no more."""
+        self._has_given_up = True
         rewind(self._stream)
 
     def _keyframe_before(self, wanted_seconds: float) -> int | None:
@@ -123,6 +127,8 @@ class Jumps:
 
     def _entrances(self, wanted_seconds: float) -> list[int]:
         """Timestamps to seek, the latest first."""
+        if self._has_given_up:
+            return []
         keyframe = self._keyframe_before(wanted_seconds)
         latest_seconds = wanted_seconds if keyframe is None else self._clock.index_seconds(keyframe)
         steps_back = [seconds for seconds in _SECONDS_STEPPED_BACK if seconds < latest_seconds]

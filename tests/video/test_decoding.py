@@ -58,6 +58,35 @@ def test_nothing_is_decoded_after_the_last_wanted_frame(
     assert next(num_decoded) == 28  # The window is in the middle of the two seconds: frames 23 to 27.
 
 
+LEFT_OUT = {
+    "h264.mp4": {"options": REORDERED},
+    "h264.ts": {"options": REORDERED},
+    "hevc.mp4": {"codec": "libx265", "options": {"x265-params": "log-level=none:keyint=250:bframes=3:b-adapt=0"}},
+    "hevc.mkv": {"codec": "libx265", "options": {"x265-params": "log-level=none:keyint=250:bframes=3:b-adapt=0"}},
+    "mpeg4.mp4": {"codec": "mpeg4", "options": {"bf": "3", "g": "250", "q": "2"}},
+    "mpeg2.mkv": {"codec": "mpeg2video", "options": {"bf": "3", "g": "250", "q": "2"}},
+}
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_frames_to_which_none_refers_are_left_out(
+    tmp_path: pathlib.Path, encode: Callable, numbered_frames: Callable, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = encode(tmp_path / name, numbered_frames(96), **LEFT_OUT[name])
+    every_frame = [frame for _, frame in stream_frames(path, 16, 32)]
+    decode, num_decoded = decoding._decode, itertools.count()
+
+    def counting(*args: object) -> object:
+        for frame in decode(*args):  # type: ignore[arg-type]
+            next(num_decoded)
+            yield frame
+
+    monkeypatch.setattr(decoding, "_decode", counting)
+    clip = read_clip(path, ClipSpec(4, 16, 32))
+    np.testing.assert_array_equal(clip.frames, [every_frame[int(time * 25 + 1e-6)] for time in clip.times])
+    assert next(num_decoded) < 64
+
+
 def test_wanted_times_are_taken_as_they_are_needed(
     tmp_path: pathlib.Path, encode: Callable, numbered_frames: Callable
 ) -> None:

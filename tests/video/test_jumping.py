@@ -167,3 +167,19 @@ def test_entrances_go_back_from_the_wanted_frame(
         jumps = Jumps(stream, Clock(stream))
         begins = [float(next(packets).pts * stream.time_base) for packets in jumps.packets_before(20.5)]
         assert begins == [20.0, 19.0, 16.0, 4.0]
+
+
+def test_a_stream_without_any_keyframe_to_enter_at_is_decoded_twice_at_most(
+    tmp_path: pathlib.Path,
+    encode: Callable,
+    numbered_frames: Callable,
+    read_numbers: Callable,
+    count_decoded: Callable[[], int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = encode(tmp_path / "a.ts", numbered_frames(500), **MPEG2)
+    monkeypatch.setattr(Jumps, "shows_whole_pictures", lambda jumps, frame: False)
+    clip = read_clip(path, ClipSpec(4, 16, 32))
+    assert read_numbers(clip.frames) == [62, 187, 312 % 256, 437 % 256]
+    # Up to the first frame, the tries to jump to the second, up to that one, and all from the beginning.
+    assert count_decoded() < 65 + 50 + 190 + 440
