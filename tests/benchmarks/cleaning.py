@@ -51,7 +51,7 @@ def denoisers(sigma):
         "  the same, sigma estimated": (lambda c, p: ours.denoise_along_motion(c, None, *p), along_motion, (2, 1.5)),
         "peer: OpenCV NLM, 3 frames": (
             lambda c, p: nonlocal_means_over_time(c, p * sigma),
-            (0.7, 0.8, 0.9, 1.0, 1.2),
+            (0.6, 0.7, 0.8, 0.9, 1.0, 1.2),
             None,
         ),
     }

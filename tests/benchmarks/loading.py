@@ -77,7 +77,8 @@ def run_ours(workload, jobs, workers):
 
     dataset = whole_videos([job["path"] for job in jobs], workers) if workload == "whole" else clips_of(jobs)
     options = tf.data.Options()
-    options.threading.private_threadpool_size = workers
+    if workers < os.cpu_count():
+        options.threading.private_threadpool_size = workers
     return enumerate(dataset.with_options(options).as_numpy_iterator())
 
 
