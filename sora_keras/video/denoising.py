@@ -1,9 +1,10 @@
 """A noisy `Clip` in, the same clip with less noise out: filters over space, over time, and along the motion.
 
-Which one? `denoise_along_motion` where quality counts, `bilateral_over_space` where frames stand alone or time is short;
-the Gaussians and medians where they must equal the layers of `sora_keras.layers` to the level. PSNR gained in dB, mean
-over eight clean clips of 480x270 with added Gaussian noise, parameters chosen for each sigma on other clips (with the
-default parameters in brackets), and milliseconds a frame on one thread, from `tests/benchmarks/cleaning.py`:
+Which one? `denoise_along_motion` where quality counts, `bilateral_over_space` where frames stand alone or time is
+short; the Gaussians and medians where they must equal the layers of `sora_keras.layers` to the level. PSNR gained in
+dB, mean over eight clean clips of 480x270 with added Gaussian noise, parameters chosen for each sigma on other clips
+(with the default parameters in brackets), and milliseconds a frame on one thread, from
+`tests/benchmarks/cleaning.py`:
 
 | noise sigma, levels of 255 | 10            | 25            | 50            | ms |
 |----------------------------|---------------|---------------|---------------|----|

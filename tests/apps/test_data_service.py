@@ -90,6 +90,7 @@ def test_a_worker_ends_with_its_parent():
         assert not is_running(child)
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_start():
     # No address: the child fails at once, each time.
     source = "import sys; from sora_keras.apps.data_service import run_worker; run_worker('nowhere', 7000)"

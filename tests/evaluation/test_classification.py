@@ -124,7 +124,7 @@ def test_groups_of_the_rows_count_where_clips_share_them(model):
 
 def test_skipped_files_do_not_shift_the_names(model):
     rows = rows_of(["broken.mp4"] + [f"{index}.mp4" for index in range(7)], groups="zaabbccd")
-    evaluation = evaluate_classifier(model, Named(dataset_of(), rows=rows, faults={"broken.mp4"}), NAMES)
+    evaluation = evaluate_classifier(model, Named(dataset_of(), rows=rows, faults=rows[:1]), NAMES)
     assert [mistake.path for mistake in evaluation.mistakes] == [f"{index}.mp4" for index in WRONG]
     assert evaluation.metrics["num_groups"] == 4
 

@@ -17,7 +17,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from sora_keras.data.downloading.extraction import extract
+from sora_keras.data.downloading.unpacking import extract
 from sora_keras.data.manifest import Event, Row
 
 ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")

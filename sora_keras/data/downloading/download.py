@@ -17,9 +17,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from sora_keras.atomic import appearing_when_whole, remove_abandoned
 from sora_keras.data.downloading.archives import ARCHIVES, Archive, youtube8m_plan, youtube8m_shards
-from sora_keras.data.downloading.extraction import extract
 from sora_keras.data.downloading.partial_file import PartialFile
 from sora_keras.data.downloading.transfer import DownloadError, transfer
+from sora_keras.data.downloading.unpacking import extract
 
 DOWNLOADS = (*sorted(ARCHIVES), "youtube8m")
 

@@ -10,7 +10,7 @@ import pytest
 
 from sora_keras.data import official_split, relabeled, rows_of_events
 from sora_keras.data.datasets.kth import ACTIONS, read_kth
-from sora_keras.data.downloading.extraction import ArchiveError
+from sora_keras.data.downloading.unpacking import ArchiveError
 from sora_keras.video import ClipSpec, read_clip, write_video
 
 HEADER = """

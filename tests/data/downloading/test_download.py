@@ -24,8 +24,8 @@ from range_server import Answer, Server
 from sora_keras.data.downloading import download as download_module
 from sora_keras.data.downloading.archives import Archive, youtube8m_shards
 from sora_keras.data.downloading.download import DOWNLOADS, download, download_file
-from sora_keras.data.downloading.extraction import ArchiveError
 from sora_keras.data.downloading.transfer import DownloadError
+from sora_keras.data.downloading.unpacking import ArchiveError
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 3_000_000, np.uint8).tobytes()
 OTHER = np.random.default_rng(1).integers(0, 256, 3_000_000, np.uint8).tobytes()

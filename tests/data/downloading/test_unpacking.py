@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sora_keras.data.downloading.extraction import ArchiveError, extract
+from sora_keras.data.downloading.unpacking import ArchiveError, extract
 
 CONTENTS = {"one.txt": b"1", "deep/down/two.bin": bytes(range(256)) * 1000, "ö three.txt": b""}
 
