@@ -75,7 +75,7 @@ def recurrent(inputs, labels: np.ndarray, class_names: list[str], arguments: dic
     def fit_predict(train: list[int], test: list[int], seed: int) -> np.ndarray:
         keras.backend.clear_session()
         keras.utils.set_random_seed(seed)
-        backbone = sora_keras.SoraBackbone(CLIP_SPEC, lstm_units=(64,), dropout=0.5, l2=1e-4, **arguments)
+        backbone = sora_keras.SoraBackbone(CLIP_SPEC, units=(64,), dropout=0.5, l2=1e-4, **arguments)
         model = sora_keras.SoraClassifier(backbone, class_names, dropout=0.5)
         train_inputs, test_inputs = (
             keras.tree.map_structure(lambda x, part=part: x[part], inputs) for part in (train, test)

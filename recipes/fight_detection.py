@@ -60,7 +60,7 @@ def build(class_names: list[str], weights: Path | None) -> sora_keras.SoraClassi
         encoder = SqueezeNet(CLIP_SPEC.height, CLIP_SPEC.width, weights)
         encoder.trainable = False
     backbone = sora_keras.SoraBackbone(
-        CLIP_SPEC, filters=(16, 32, 64), lstm_units=(64,), dropout=0.5, l2=1e-4, frame_encoder=encoder
+        CLIP_SPEC, filters=(16, 32, 64), units=(64,), dropout=0.5, l2=1e-4, frame_encoder=encoder
     )
     return sora_keras.SoraClassifier(backbone, class_names, dropout=0.5)
 

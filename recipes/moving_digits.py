@@ -34,7 +34,7 @@ def main(seed: int, to: Path) -> None:
 
     model = build(train.class_names)
     model.summary()
-    callbacks = training_callbacks(to / "training" / f"seed{seed}")
+    callbacks = training_callbacks(to / "training" / f"seed{seed}", model=model, epoch_order=train.epoch_order)
     history = model.fit(train, validation_data=validation, epochs=EPOCHS, callbacks=callbacks, shuffle=False)
     evaluation = sora_keras.evaluate_classifier(model, test)
     sora_keras.save_report(evaluation.metrics, to / "report", history.history, evaluation.mistakes, "Moving digits")

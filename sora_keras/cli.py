@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"sora-keras {options.command}: {message}", file=sys.stderr)
         return ERROR_EXIT_CODE
     except KeyboardInterrupt:
-        hint = "; the same command goes on" if options.command in ("download", "train") else ""
+        hint = "; the same command goes on" if options.command in ("download", "train", "tune") else ""
         print(f"sora-keras {options.command}: interrupted{hint}.", file=sys.stderr)
         return 130
 
@@ -62,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     actions = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_train(actions)
+    _add_tune(actions)
+    _add_suggest(actions)
+    _add_describe(actions)
     _add_evaluate(actions)
     _add_predict(actions)
     _add_export(actions)
@@ -84,6 +87,22 @@ def _add_train(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     train.add_argument("--epochs", type=int, default=40, help="at most (default: %(default)s)")
     train.add_argument("--batch-size", type=int, default=16, metavar="B", help="(default: %(default)s)")
     train.add_argument("--learning-rate", type=float, default=2e-3, metavar="RATE", help="(default: %(default)s)")
+    train.add_argument(
+        "--schedule",
+        default="plateau",
+        choices=("plateau", "cosine"),
+        help="of the learning rate: halved when validation stalls, or warm-up and cosine (default: %(default)s)",
+    )
+    train.add_argument("--weight-decay", type=float, default=0.0, metavar="RATE", help="AdamW's (default: %(default)s)")
+    train.add_argument("--label-smoothing", type=float, default=0.0, metavar="SHARE", help="(default: %(default)s)")
+    train.add_argument("--balance-classes", action="store_true", help="rare classes weigh more")
+    train.add_argument(
+        "--precision",
+        default="float32",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+        help="(default: %(default)s)",
+    )
+    train.add_argument("--deterministic", action="store_true", help="the same weights at each run, slower")
     train.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
     train.add_argument("--cache", metavar="DIR", help="keep decoded clips here (default: in memory, up to 2 GiB)")
     train.add_argument("--faults", metavar="FILE", help="list of what cannot be read (default: DIR/faults.jsonl)")
@@ -94,6 +113,36 @@ def _add_train(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--max-failures", type=float, default=0.05, metavar="SHARE", help="of the videos (default: %(default)s)"
     )
     train.set_defaults(action=_train)
+
+
+def _add_tune(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    tune = actions.add_parser("tune", help="a folder of videos to the best of many classifiers, exported")
+    tune.add_argument("folder", help="folder with one sub-folder of videos for each class, or CSV manifest")
+    tune.add_argument("--to", required=True, metavar="DIR", help="where the trials, the best model and its report go")
+    tune.add_argument("--trials", type=int, default=20, metavar="N", help="classifiers to try (default: %(default)s)")
+    tune.add_argument("--method", default="random", choices=("random", "hyperband", "bayesian"), help="(%(default)s)")
+    tune.add_argument("--frames", type=int, nargs="+", default=[16], metavar="T", help="frames a clip, to try each")
+    tune.add_argument("--size", type=int, nargs="+", default=[64], metavar="PIXELS", help="sides, to try each")
+    tune.add_argument("--fps", type=float, metavar="RATE", help="frames a second (default: T spread over the video)")
+    tune.add_argument("--groups", metavar="COLUMN", help="CSV column that keeps videos together in splits")
+    tune.add_argument("--epochs", type=int, default=12, help="a trial, at most (default: %(default)s)")
+    tune.add_argument("--batch-size", type=int, default=16, metavar="B", help="(default: %(default)s)")
+    tune.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    tune.set_defaults(action=_tune)
+
+
+def _add_suggest(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    suggest = actions.add_parser("suggest", help="frames, rate and size that fit the videos and this machine, and why")
+    suggest.add_argument("folder", help="folder with one sub-folder of videos for each class, or CSV manifest")
+    suggest.set_defaults(action=_suggest)
+
+
+def _add_describe(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    describe = actions.add_parser("describe", help="parameters, operations and time of presets or saved models")
+    describe.add_argument("models", nargs="*", metavar="MODEL", help="presets, or folders of saved models")
+    describe.add_argument("--frames", type=int, default=16, metavar="T", help="frames a clip (default: %(default)s)")
+    describe.add_argument("--size", type=int, default=112, metavar="PIXELS", help="(default: %(default)s)")
+    describe.set_defaults(action=_describe)
 
 
 def _add_evaluate(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -171,6 +220,12 @@ def _train(options: argparse.Namespace) -> int:
         epochs=options.epochs,
         batch_size=options.batch_size,
         learning_rate=options.learning_rate,
+        schedule=options.schedule,
+        weight_decay=options.weight_decay,
+        label_smoothing=options.label_smoothing,
+        balance_classes=options.balance_classes,
+        precision=options.precision,
+        deterministic=options.deterministic,
         seed=options.seed,
         cache=options.cache,
         faults=Faults(
@@ -179,6 +234,64 @@ def _train(options: argparse.Namespace) -> int:
     )
     _print_accuracy(evaluation.metrics, Path(options.to) / "report" / "report.md")
     print(f"next: sora-keras predict {shlex.quote(options.to)} VIDEO")
+    return 0
+
+
+def _tune(options: argparse.Namespace) -> int:
+    import csv
+
+    import rich
+
+    from sora_keras.apps import tune_on_directory
+    from sora_keras.video import ClipSpec
+
+    frames, sizes, to = options.frames, options.size, Path(options.to)
+    evaluation = tune_on_directory(
+        options.folder,
+        to,
+        ClipSpec(frames[0], sizes[0], sizes[0], options.fps),
+        num_frames=frames if len(frames) > 1 else (),
+        sizes=sizes if len(sizes) > 1 else (),
+        method=options.method,
+        num_trials=options.trials,
+        groups=options.groups,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        seed=options.seed,
+    )
+    if evaluation is None:  # a worker of a search that several processes share
+        return 0
+    with open(to / "trials.csv", newline="") as file:
+        names, *trials = csv.reader(file)
+    best_first = Table(*names)
+    for trial in trials[:10]:
+        best_first.add_row(*trial)
+    rich.print(best_first)
+    _print_accuracy(evaluation.metrics, to / "report" / "report.md")
+    return 0
+
+
+def _suggest(options: argparse.Namespace) -> int:
+    from sora_keras.data import suggest_clip_spec
+    from sora_keras.data.datasets.directory import rows_from
+
+    suggestion = suggest_clip_spec(rows_from(options.folder))
+    spec = suggestion.clip_spec
+    rate = "" if spec.frames_per_second is None else f" --fps {spec.frames_per_second:g}"
+    print(f"--frames {spec.num_frames} --size {spec.height}{rate}")
+    print(*suggestion.reasons, sep="\n")
+    return 0
+
+
+def _describe(options: argparse.Namespace) -> int:
+    import rich
+
+    from sora_keras.apps import describe_presets, preset_table
+    from sora_keras.models.presets import BACKBONES
+    from sora_keras.video import ClipSpec
+
+    clip_spec = ClipSpec(options.frames, options.size, options.size)
+    rich.print(preset_table(list(describe_presets(options.models or tuple(BACKBONES), clip_spec))))
     return 0
 
 

@@ -128,7 +128,7 @@ class TestHelp:
 class TestTrain:
     def test_writes_and_tells(self, trained, videos):
         to, output = trained
-        assert {path.name for path in to.iterdir()} == {"model.keras", "report", "training", "1"}
+        assert {path.name for path in to.iterdir()} == {"model.keras", "model_card.md", "report", "training", "1"}
         *_, accuracy, following = output.splitlines()
         assert accuracy.startswith("accuracy ")
         assert accuracy.endswith(f" videos; report: {to / 'report' / 'report.md'}")

@@ -1,4 +1,8 @@
 from .audit import Audit as Audit, audit_rows as audit_rows
+from .clip_spec_suggestion import (
+    ClipSpecSuggestion as ClipSpecSuggestion,
+    suggest_clip_spec as suggest_clip_spec,
+)
 from .datasets.directory import rows_from_directory as rows_from_directory
 from .datasets.kth import read_kth as read_kth
 from .datasets.moving_digits import make_moving_digits as make_moving_digits
@@ -10,6 +14,7 @@ from .datasets.ucf101 import read_ucf101 as read_ucf101
 from .datasets.ucsd_ped2 import read_ucsd_ped2 as read_ucsd_ped2
 from .datasets.youtube8m import youtube8m_dataset as youtube8m_dataset
 from .downloading.download import download as download
+from .epoch_order import EpochOrder as EpochOrder
 from .events import during_event as during_event
 from .faults import Fault as Fault, Faults as Faults, TooManyFaultsError as TooManyFaultsError
 from .manifest import (

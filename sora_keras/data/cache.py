@@ -1,9 +1,9 @@
 """A `ClipReader` in, its clips decoded once and kept out: in memory, or in a folder from one run to the next.
 
-A cache folder holds a folder for each way to make clips (`ClipSpec`, sampling, features, version), in it shards of
-about 128 MiB and beside each shard a JSON file that lists its clips. A shard counts once its JSON file is there and its
-size is as stated, so whatever a killed process leaves is made again. A clip is known by its file's path, size and time
-of last change.
+A cache folder holds a folder for each way to make clips (`ClipSpec`, sampling, features, sound, version), in it shards
+of about 128 MiB and beside each shard a JSON file that lists its clips. A shard counts once its JSON file is there and
+its size is as stated, so whatever a killed process leaves is made again. A clip is known by its file's path, size and
+time of last change.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import tensorflow as tf
 
 from sora_keras.atomic import remove_abandoned
 from sora_keras.data.clip_reader import ClipReader
+from sora_keras.data.epoch_order import EpochOrder
 from sora_keras.data.faults import TooManyFaultsError
 from sora_keras.data.manifest import Row
 from sora_keras.data.object_store import connect
@@ -101,14 +102,13 @@ def cache_clips(reader: ClipReader, cache: bool | str | os.PathLike[str], seed: 
     return _with_substitutes(reader, clips, seed) if reader.faults.policy == "substitute" else clips
 
 
-def tfrecord_dataset(clips: CachedClips, record_bytes: int, shuffle: bool, seed: int | None) -> Any:
+def tfrecord_dataset(clips: CachedClips, record_bytes: int, epoch_order: EpochOrder) -> Any:
     """Read TFRecord shards in sequence, several at once where they are shuffled.
 
     Args:
         clips: what to read; `clips.shards` are paths.
         record_bytes: length of a record.
-        shuffle: whether to draw a new order at each epoch: of the shards, and within a buffer of 256 MiB.
-        seed: makes the order the same at each run.
+        epoch_order: of the shards. Where it shuffles them, records are shuffled as well, 256 MiB of them at a time.
 
     Returns:
         A `tf.data.Dataset` of records `uint8 (record_bytes,)` and row numbers `int64 ()`, unshuffled in the order of
@@ -120,25 +120,29 @@ def tfrecord_dataset(clips: CachedClips, record_bytes: int, shuffle: bool, seed:
     rows_of = tf.ragged.constant(wanted, dtype=tf.int64, ragged_rank=2)
     paths = tf.constant(clips.shards)
 
-    def read_shard(shard: Any) -> Any:
+    def read_shard(shard: Any, seed: Any) -> Any:
         rows_of_records = tf.data.Dataset.from_tensor_slices(rows_of[shard])
-        return tf.data.Dataset.zip(tf.data.TFRecordDataset(paths[shard]), rows_of_records)
+        seeds = tf.data.Dataset.from_tensors(seed).repeat()
+        return tf.data.Dataset.zip(tf.data.TFRecordDataset(paths[shard]), rows_of_records, seeds)
 
-    def for_each_row(record: Any, rows: Any) -> Any:
-        same_record = tf.data.Dataset.from_tensors(record).repeat()
-        return tf.data.Dataset.zip(same_record, tf.data.Dataset.from_tensor_slices(rows))
+    def for_each_row(record: Any, rows: Any, seed: Any) -> Any:
+        same = tf.data.Dataset.from_tensors((record, seed)).repeat()
+        each = tf.data.Dataset.zip(same, tf.data.Dataset.from_tensor_slices(rows))
+        return each.map(lambda record_and_seed, row: (record_and_seed[0], row, record_and_seed[1]))
 
-    def decode(record: Any, row: Any) -> tuple[Any, Any]:
+    def shuffled(records: Any, rows: Any, seeds: Any) -> Any:
+        positions = tf.random.experimental.stateless_shuffle(tf.range(tf.size(rows)), (seeds[0], rows[0]))
+        positions = tf.data.Dataset.from_tensor_slices(positions)
+        return positions.map(lambda position: (records[position], rows[position], seeds[position]))
+
+    def decode(record: Any, row: Any, seed: Any) -> tuple[Any, Any]:
         return tf.ensure_shape(tf.io.decode_raw(record, tf.uint8), (record_bytes,)), row
 
-    shards = tf.data.Dataset.range(len(clips.shards))
-    if shuffle:
-        shards = shards.shuffle(len(clips.shards), seed, reshuffle_each_iteration=True)
-    records = shards.interleave(read_shard, SHARDS_AT_ONCE if shuffle else 1)
-    records = records.filter(lambda record, rows: tf.size(rows) > 0).flat_map(for_each_row)
-    if shuffle:
-        buffered = min(len(clips.rows), max(1, SHUFFLE_BYTES // record_bytes))
-        records = records.shuffle(buffered, seed, reshuffle_each_iteration=True)
+    records = epoch_order.dataset().interleave(read_shard, SHARDS_AT_ONCE if epoch_order.shuffle else 1)
+    records = records.filter(lambda record, rows, seed: tf.size(rows) > 0).flat_map(for_each_row)
+    if epoch_order.shuffle:
+        at_once = min(len(clips.rows), max(1, SHUFFLE_BYTES // record_bytes))
+        records = records.batch(at_once).flat_map(shuffled)
     return records.map(decode, tf.data.AUTOTUNE, deterministic=True)
 
 
@@ -195,7 +199,16 @@ def _in_order_of_rows(shards: dict[str, list[str]], keys: Sequence[str]) -> dict
 def _name(reader: ClipReader) -> str:
     """A folder's name for one way to make clips."""
     spec = reader.clip_spec
-    way = [spec.get_config(), reader.sampling, reader.short_video, reader.features, __version__, CACHE_VERSION]
+    way: list[Any] = [
+        spec.get_config(),
+        reader.sampling,
+        reader.short_video,
+        reader.features,
+        __version__,
+        CACHE_VERSION,
+    ]
+    if reader.sound_samples:
+        way.append(reader.sound_samples)
     digest = hashlib.sha256(json.dumps(way, sort_keys=True).encode()).hexdigest()
     return f"{spec.num_frames}x{spec.height}x{spec.width}-{digest[:8]}"
 

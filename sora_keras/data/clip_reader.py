@@ -1,7 +1,8 @@
-"""The number of a row in, its clip out: one flat record of frames and features, whatever becomes of broken files."""
+"""The number of a row in, its clip out: one flat record of frames, features and sound, however broken the file is."""
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 
@@ -10,15 +11,17 @@ import numpy as np
 from sora_keras.data.faults import Faults, TooManyFaultsError
 from sora_keras.data.manifest import Row
 from sora_keras.features import extract_features, feature_names
-from sora_keras.video import ClipSpec, VideoError, read_clip
+from sora_keras.video import Clip, ClipSpec, VideoError, read_clip, read_sound_windows
 
 SUBSTITUTES_TRIED = 10
+FULL_SCALE = 2**15
 
 
 class ClipReader:
     """Reads rows as records, so that a clip is the same wherever it is kept: in memory, on a disk or on its way.
 
-    A record is `uint8 (record_bytes,)`: the frames `uint8 (T, H, W, 3)`, then the features `float32 (T, D)`.
+    A record is `uint8 (record_bytes,)`: the frames `uint8 (T, H, W, 3)`, the features `float32 (T, D)`, then the sound
+    `int16 (T, S)`, which loses nothing: it is decoded to 16 bits.
 
     Args:
         rows: the videos.
@@ -27,9 +30,10 @@ class ClipReader:
         short_video: what to do with a video shorter than a clip.
         features: families of classical features to compute beside the frames.
         faults: what to do with videos that cannot be read.
+        sound_samples: samples S of the sound around each frame to read, at 16 kHz.
 
     Raises:
-        ValueError: if there is no such family of features.
+        ValueError: if there is no such family of features, or `sound_samples` is no number of samples.
     """
 
     def __init__(
@@ -40,7 +44,13 @@ class ClipReader:
         short_video: str = "repeat_last",
         features: Sequence[str] = (),
         faults: Faults | None = None,
+        sound_samples: int = 0,
     ) -> None:
+        if isinstance(sound_samples, bool) or not isinstance(sound_samples, int) or sound_samples < 0:
+            raise ValueError(
+                f"`sound_samples` must be a whole number, samples of 1/16000 s around each frame, received "
+                f"{sound_samples!r}: such as 4000 for a quarter of a second."
+            )
         self.rows = list(rows)
         self.clip_spec = clip_spec
         self.sampling = sampling
@@ -48,7 +58,10 @@ class ClipReader:
         self.features = tuple(features)
         self.faults = Faults() if faults is None else faults
         self.num_features = len(feature_names(self.features)) if self.features else 0
-        self.record_bytes = math.prod(clip_spec.shape) + 4 * clip_spec.num_frames * self.num_features
+        self.sound_samples = sound_samples
+        self.feature_bytes = 4 * clip_spec.num_frames * self.num_features
+        sound_bytes = 2 * clip_spec.num_frames * sound_samples
+        self.record_bytes = math.prod(clip_spec.shape) + self.feature_bytes + sound_bytes
 
     def read(self, index: int, clip_seed: int) -> np.ndarray | None:
         """Read the clip of a row, or of its substitute.
@@ -86,10 +99,24 @@ class ClipReader:
         except VideoError as error:
             self.faults.record(error, row.start_seconds)
             return None
-        if not self.features:
-            return clip.frames.reshape(-1)
-        features = np.ascontiguousarray(extract_features(clip, self.features), np.float32)
-        return np.concatenate([clip.frames.reshape(-1), features.reshape(-1).view(np.uint8)])
+        parts = [clip.frames.reshape(-1)]
+        if self.features:
+            features = np.ascontiguousarray(extract_features(clip, self.features), np.float32)
+            parts.append(features.reshape(-1).view(np.uint8))
+        if self.sound_samples:
+            parts.append(self._sound(row, clip).reshape(-1).view(np.uint8))
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+    def _sound(self, row: Row, clip: Clip) -> np.ndarray:
+        """What is heard around each frame, `int16 (T, S)`; a sound that is missing or broken is silent."""
+        try:
+            sound = read_sound_windows(row.path, clip.times, self.sound_samples)
+        except VideoError as error:
+            logging.getLogger(__name__).warning("no sound: %s", error)
+            sound = None
+        if sound is None:
+            return np.zeros((len(clip.times), self.sound_samples), np.int16)
+        return np.round(sound * FULL_SCALE).astype(np.int16)
 
     def substitutes(self, index: int, clip_seed: int) -> list[int]:
         """A few other rows of the same labels, the same ones whatever else was read before."""

@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from sora_keras.data.cache import cache_clips, tfrecord_dataset
-from sora_keras.data.clip_reader import ClipReader
+from sora_keras.data.clip_reader import FULL_SCALE, ClipReader
 from sora_keras.data.datasets.directory import rows_from_directory
+from sora_keras.data.epoch_order import EpochOrder
 from sora_keras.data.faults import Faults
 from sora_keras.data.manifest import Row, check_classes, class_names_of
 from sora_keras.data.service import clips_from_service
@@ -42,6 +43,7 @@ def video_dataset_from_directory(
     faults: Faults | None = None,
     service: str | None = None,
     follow_links: bool = False,
+    sound_samples: int = 0,
 ) -> Any:
     """Make a dataset from a folder of videos, one sub-folder a class.
 
@@ -75,10 +77,14 @@ def video_dataset_from_directory(
         service: address of a tf.data service, such as `"grpc://trainer:5050"`, whose workers decode the videos, each
             once an epoch, in the order they are ready; `sora-keras data-service` starts one.
         follow_links: whether links may lead out of the folder.
+        sound_samples: samples S of the video's sound to read around each frame, half of them before it, at 16 kHz, such
+            as 4000 for a quarter of a second; the dataset then yields a dict of `frames` and `sound float32 (B, T, S)`
+            in -1..1. Where there is no sound, or none that can be decoded, it is zero, so that no video is lost.
 
     Returns:
         A `tf.data.Dataset` of frames `uint8 (B, T, H, W, 3)` and labels, with the attributes `class_names`, `rows`,
-        `file_paths` (in the order of the clips, unless shuffled), `is_shuffled` and `faults`.
+        `file_paths` (in the order of the clips, unless shuffled), `is_shuffled`, `faults` and `epoch_order` (set its
+        `epoch` to take the order and the random windows of that epoch again; `None` with `service`).
 
     Raises:
         ValueError: if an argument is out of its range, or the folder holds no videos or one class only.
@@ -99,7 +105,7 @@ def video_dataset_from_directory(
     options: dict[str, Any] = {
         "label_mode": label_mode, "class_names": class_names, "batch_size": batch_size, "seed": seed,
         "short_video": short_video, "features": features, "cache": cache, "faults": faults,
-        "service": service,
+        "service": service, "sound_samples": sound_samples,
     }  # fmt: skip
 
     def make(part: Sequence[Row], validating: bool = False) -> Any:
@@ -140,6 +146,7 @@ def video_dataset_from_manifest(
     cache: bool | str | os.PathLike[str] = False,
     faults: Faults | None = None,
     service: str | None = None,
+    sound_samples: int = 0,
 ) -> Any:
     """Make a dataset from rows: the part of `video_dataset_from_directory` that comes after listing and splitting.
 
@@ -158,6 +165,7 @@ def video_dataset_from_manifest(
         cache: `True` or a folder, to decode every video once, now, and keep the clips.
         faults: what to do with videos that cannot be read.
         service: address of a tf.data service to decode the videos.
+        sound_samples: samples of the sound around each frame to read beside it.
 
     Returns:
         A `tf.data.Dataset` as `video_dataset_from_directory` returns it.
@@ -179,15 +187,20 @@ def video_dataset_from_manifest(
     faults = Faults() if faults is None else faults
     faults.expect(rows)
     faults.check_budget()
-    reader = ClipReader(rows, clip_spec, sampling, short_video, features, faults)
+    reader = ClipReader(rows, clip_spec, sampling, short_video, features, faults, sound_samples)
+    if sound_samples and service:
+        raise ValueError(
+            f"A service decodes no sound: leave out `sound_samples={sound_samples}` or `service={service!r}`."
+        )
     if cache and service:
         raise ValueError(f"A cache is filled by this machine alone: leave out `cache` or `service={service!r}`.")
+    epoch_order: EpochOrder | None
     if cache:
-        order, records = _cached(reader, cache, batch_size, shuffle, seed)
+        order, epoch_order, records = _cached(reader, cache, batch_size, shuffle, seed)
     elif service:
-        order, records = _distributed(reader, service, batch_size, shuffle, seed)
+        order, epoch_order, records = _distributed(reader, service, batch_size, shuffle, seed)
     else:
-        order, records = _decoded(reader, batch_size, shuffle, seed)
+        order, epoch_order, records = _decoded(reader, batch_size, shuffle, seed)
     dataset = records.map(_to_clips(reader, labels, label_mode), tf.data.AUTOTUNE, deterministic=True)
     dataset = dataset.prefetch(tf.data.AUTOTUNE)
     # Skipping makes the length unknown to tf.data, which costs Keras its progress bar and makes it warn at the end of
@@ -196,13 +209,16 @@ def video_dataset_from_manifest(
     dataset.cardinality = lambda: tf.constant(num_batches, tf.int64)
     dataset.class_names, dataset.faults = class_names, faults
     dataset.is_shuffled = shuffle or service is not None
+    dataset.epoch_order = epoch_order
     dataset.rows = [rows[index] for index in order]
     dataset.file_paths = [row.path for row in dataset.rows]
     return dataset
 
 
-def _decoded(reader: ClipReader, batch_size: int | None, shuffle: bool, seed: int | None) -> tuple[list[int], Any]:
-    """Numbers of the rows that are tried, and batches of records and row numbers, decoded as they are asked for."""
+def _decoded(
+    reader: ClipReader, batch_size: int | None, shuffle: bool, seed: int | None
+) -> tuple[list[int], EpochOrder, Any]:
+    """Rows that are tried, their orders, and batches of records and row numbers, decoded as they are asked for."""
     order = _rows_to_try(reader)
 
     def read(index: np.int64, clip_seed: np.int64) -> tuple[np.ndarray, bool]:
@@ -215,14 +231,10 @@ def _decoded(reader: ClipReader, batch_size: int | None, shuffle: bool, seed: in
         readable.set_shape(())
         return record, index, readable
 
-    indices = tf.data.Dataset.from_tensor_slices(np.array(order, np.int64))
-    if shuffle:
-        indices = indices.shuffle(len(order), seed=seed, reshuffle_each_iteration=True)
-    # Seeds are drawn before anything is skipped, so that a broken file does not change what the others give.
-    clip_seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
-    records = tf.data.Dataset.zip(indices, clip_seeds).map(load, os.cpu_count(), deterministic=True)
+    epoch_order = EpochOrder(len(reader.rows), shuffle, seed, order)
+    records = epoch_order.dataset().map(load, os.cpu_count(), deterministic=True)
     records = records.filter(_is_readable).map(_without_flag)
-    return order, records if batch_size is None else records.batch(batch_size)
+    return order, epoch_order, records if batch_size is None else records.batch(batch_size)
 
 
 def _rows_to_try(reader: ClipReader) -> list[int]:
@@ -233,11 +245,11 @@ def _rows_to_try(reader: ClipReader) -> list[int]:
 
 def _distributed(
     reader: ClipReader, service: str, batch_size: int | None, shuffle: bool, seed: int | None
-) -> tuple[list[int], Any]:
-    """As `_decoded`, but by the workers of a tf.data service."""
+) -> tuple[list[int], None, Any]:
+    """As `_decoded`, but by the workers of a tf.data service, who keep no order."""
     order = _rows_to_try(reader)
     records = clips_from_service(reader, np.array(order, np.int64), service, shuffle, seed)
-    return order, records if batch_size is None else records.batch(batch_size)
+    return order, None, records if batch_size is None else records.batch(batch_size)
 
 
 def _is_readable(record: Any, index: Any, readable: Any) -> Any:
@@ -254,12 +266,13 @@ def _cached(
     batch_size: int | None,
     shuffle: bool,
     seed: int | None,
-) -> tuple[list[int], Any]:
-    """Numbers of the rows that could be read, and batches of records and row numbers out of the cache."""
+) -> tuple[list[int], EpochOrder, Any]:
+    """Rows that could be read, their orders, and batches of records and row numbers out of the cache."""
     clips = cache_clips(reader, cache, seed)
     if clips.is_sequential:
-        records = tfrecord_dataset(clips, reader.record_bytes, shuffle, seed)
-        return clips.rows.tolist(), records if batch_size is None else records.batch(batch_size)
+        epoch_order = EpochOrder(len(clips.shards), shuffle, seed)
+        records = tfrecord_dataset(clips, reader.record_bytes, epoch_order)
+        return clips.rows.tolist(), epoch_order, records if batch_size is None else records.batch(batch_size)
 
     def gather(positions: np.ndarray) -> np.ndarray:
         records = clips.records(np.atleast_1d(positions))
@@ -270,29 +283,32 @@ def _cached(
         records.set_shape((*positions.shape, reader.record_bytes))
         return records, tf.gather(tf.constant(clips.rows), positions)
 
-    positions = tf.data.Dataset.range(len(clips.rows))
-    if shuffle:
-        positions = positions.shuffle(len(clips.rows), seed=seed, reshuffle_each_iteration=True)
+    epoch_order = EpochOrder(len(clips.rows), shuffle, seed)
+    positions = epoch_order.dataset().map(lambda position, _: position)
     if batch_size is not None:
         positions = positions.batch(batch_size)
-    return clips.rows.tolist(), positions.map(load, tf.data.AUTOTUNE, deterministic=True)
+    return clips.rows.tolist(), epoch_order, positions.map(load, tf.data.AUTOTUNE, deterministic=True)
 
 
 def _to_clips(reader: ClipReader, labels: np.ndarray, label_mode: str | None) -> Callable[[Any, Any], Any]:
-    """Records and row numbers to frames (and features) and labels."""
+    """Records and row numbers to frames (and features, and sound) and labels."""
     spec, frame_bytes = reader.clip_spec, math.prod(reader.clip_spec.shape)
+    features_end = frame_bytes + reader.feature_bytes
 
     def convert(records: Any, indices: Any) -> Any:
-        batch_shape = tf.shape(indices)
+        def part(part_records: Any, shape: tuple[int, ...]) -> Any:
+            reshaped = tf.reshape(part_records, tf.concat([tf.shape(indices), shape], 0))
+            return tf.ensure_shape(reshaped, (*indices.shape, *shape))
+
+        inputs = {"frames": part(records[..., :frame_bytes], spec.shape)}
         if reader.num_features:
-            shape = tf.concat([batch_shape, (spec.num_frames, reader.num_features, 4)], 0)
-            features = tf.bitcast(tf.reshape(records[..., frame_bytes:], shape), tf.float32)
-            features = tf.ensure_shape(features, (*indices.shape, spec.num_frames, reader.num_features))
-            records = records[..., :frame_bytes]
-        frames = tf.reshape(records, tf.concat([batch_shape, spec.shape], 0))
-        frames = tf.ensure_shape(frames, (*indices.shape, *spec.shape))
-        inputs = {"frames": frames, "features": features} if reader.num_features else frames
-        return inputs if label_mode is None else (inputs, tf.gather(tf.constant(labels), indices))
+            shape = (spec.num_frames, reader.num_features, 4)
+            inputs["features"] = tf.bitcast(part(records[..., frame_bytes:features_end], shape), tf.float32)
+        if reader.sound_samples:
+            stored = tf.bitcast(part(records[..., features_end:], (spec.num_frames, reader.sound_samples, 2)), tf.int16)
+            inputs["sound"] = tf.cast(stored, tf.float32) / FULL_SCALE
+        given = inputs if len(inputs) > 1 else inputs["frames"]
+        return given if label_mode is None else (given, tf.gather(tf.constant(labels), indices))
 
     return convert
 

@@ -1,5 +1,6 @@
 """Keras layers for video, one concept a file."""
 
+from sora_keras.layers.attention_pooling import AttentionPooling
 from sora_keras.layers.class_guards import classes_changed
 from sora_keras.layers.cleaning import (
     BilateralOverSpace,
@@ -11,15 +12,19 @@ from sora_keras.layers.cleaning import (
 from sora_keras.layers.clip_augmentation import ClipAugmentation
 from sora_keras.layers.clip_mixing import ClipCutMix, ClipMixUp
 from sora_keras.layers.default_augmentation import default_augmentation
+from sora_keras.layers.optical_flow import OpticalFlow
+from sora_keras.layers.position_embedding import PositionEmbedding
 from sora_keras.layers.random_frame_drop import RandomFrameDrop
 from sora_keras.layers.random_reverse import RandomReverse
 from sora_keras.layers.random_speed import RandomSpeed
 from sora_keras.layers.random_window import RandomWindow
 from sora_keras.layers.temporal_difference import TemporalDifference
+from sora_keras.layers.temporal_shift import TemporalShift
 from sora_keras.layers.time_distributed import TimeDistributed
 from sora_keras.layers.waveform_augmentation import RandomGain, RandomNoise, RandomTimeShift
 
 __all__ = [
+    "AttentionPooling",
     "BilateralOverSpace",
     "ClipAugmentation",
     "ClipCutMix",
@@ -28,6 +33,8 @@ __all__ = [
     "GaussianOverTime",
     "MedianOverSpace",
     "MedianOverTime",
+    "OpticalFlow",
+    "PositionEmbedding",
     "RandomFrameDrop",
     "RandomGain",
     "RandomNoise",
@@ -36,6 +43,7 @@ __all__ = [
     "RandomTimeShift",
     "RandomWindow",
     "TemporalDifference",
+    "TemporalShift",
     "TimeDistributed",
     "classes_changed",
     "default_augmentation",

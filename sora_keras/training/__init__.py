@@ -1,7 +1,5 @@
-"""Defaults for fitting models."""
+"""Fitting models: what to compile with, what to call back, what to write down; `__init__.pyi` names what there is."""
 
-from sora_keras.training.callbacks import training_callbacks
-from sora_keras.training.data_wait import DataWait
-from sora_keras.training.early_stopping import ResumableEarlyStopping
+import lazy_loader
 
-__all__ = ["DataWait", "ResumableEarlyStopping", "training_callbacks"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -54,12 +54,12 @@ class DataWait(keras.callbacks.Callback):
         def note(before: Any, element: Any) -> Any:
             # The time after is taken once the element is there, which is why it has to depend on it.
             with tf.control_dependencies(tf.nest.flatten(element)):
-                after = tf.timestamp()
-            noted = tf.numpy_function(self._note, (after - before,), tf.bool)
+                noted = tf.numpy_function(self._note, (before,), tf.bool)
             with tf.control_dependencies([noted]):
                 return tf.nest.map_structure(tf.identity, element)
 
-        clock = tf.data.Dataset.counter().map(lambda _: tf.timestamp())
+        # Not `tf.timestamp`, which TensorFlow refuses where it is to compute the same at each run.
+        clock = tf.data.Dataset.counter().map(lambda _: tf.numpy_function(time.perf_counter, (), tf.float64))
         watched = tf.data.Dataset.zip(clock, dataset).map(note)  # `zip` asks the clock first, then the dataset
         options = tf.data.Options()
         # Else tf.data prefetches behind the watch, which would then see the prefetching thread wait.
@@ -100,7 +100,8 @@ class DataWait(keras.callbacks.Callback):
         )
         self.warn_above = None
 
-    def _note(self, seconds: np.float64) -> bool:
+    def _note(self, before: np.float64) -> bool:
+        seconds = time.perf_counter() - float(before)
         with self._lock:
-            self._waits.append(float(seconds))
+            self._waits.append(seconds)
         return True

@@ -17,6 +17,7 @@ from sora_keras.video.opening import VideoError
 from sora_keras.video.probing import VideoInfo, probe
 from sora_keras.video.reading import read_clip, read_windows, stream_frames
 from sora_keras.video.sampling import sample_times
+from sora_keras.video.sound import read_sound, read_sound_windows
 from sora_keras.video.writing import write_video
 
 __all__ = [
@@ -34,6 +35,8 @@ __all__ = [
     "median_over_time",
     "probe",
     "read_clip",
+    "read_sound",
+    "read_sound_windows",
     "read_windows",
     "remove_letterbox",
     "repair_broken_frames",

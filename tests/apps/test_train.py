@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import re
 import shutil
 
 import keras
@@ -11,6 +12,7 @@ import pytest
 
 from sora_keras.apps import predict_videos, train, train_on_directory
 from sora_keras.data import Faults, Row, rows_from_directory, write_manifest
+from sora_keras.models import SoraClassifier
 from sora_keras.training import training_callbacks
 from sora_keras.video import ClipSpec
 
@@ -18,12 +20,50 @@ SPEC = ClipSpec(8, 32, 32)
 
 
 def test_what_it_writes(trained):
-    assert {path.name for path in trained.to.iterdir()} == {"model.keras", "report", "training", "1"}
+    assert {path.name for path in trained.to.iterdir()} == {"model.keras", "model_card.md", "report", "training", "1"}
     report = {path.name for path in (trained.to / "report").iterdir()}
     assert report >= {"report.json", "report.md", "confusion_matrix.png", "learning_curves.png"}
     assert (trained.to / "1" / "saved_model.pb").is_file()
     with open(trained.to / "training" / "log.csv", newline="") as file:
         assert [line["epoch"] for line in csv.DictReader(file)] == ["0", "1"]
+
+
+def test_the_card_says_what_it_took(trained):
+    card = (trained.to / "model_card.md").read_text()
+    metrics = trained.evaluation.metrics
+    low, high = metrics["accuracy_interval"]
+    assert card.startswith("# meine Ziffern ü\n")
+    assert f"| accuracy | {metrics['accuracy']:.3f} (95 % interval {low:.3f} to {high:.3f}) |" in card
+    assert f"| test | {len(trained.test_rows)} videos of " in card
+    assert "| epochs | 2 |" in card
+    assert re.search(r"\| cost \| \d+ device-seconds", card)
+
+
+@pytest.mark.slow
+def test_every_practice_at_once(digits, tmp_path, monkeypatch):
+    fit, trained_in = train._fit, []
+
+    def fit_and_note(model, *rest):
+        trained_in.append(model.get_layer("dropout").compute_dtype)
+        fit(model, *rest)
+
+    monkeypatch.setattr(train, "_fit", fit_and_note)
+    options = {"schedule": "cosine", "weight_decay": 0.01, "label_smoothing": 0.1, "balance_classes": True}
+    train_on_directory(
+        digits, tmp_path / "model", ClipSpec(4, 16, 16), epochs=4, precision="mixed_bfloat16", seed=5, **options
+    )
+    assert trained_in == ["bfloat16"]
+    model = SoraClassifier.from_preset(tmp_path / "model")
+    assert model.loss.label_smoothing == 0.1
+    assert isinstance(model.optimizer.get_config()["learning_rate"], dict)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.0, abs=1e-8)  # it has fallen to its end
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_weights_that_became_nan_are_not_saved(digits, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match=r"The loss became NaN .* lower `learning_rate`, received 1e\+30"):
+        train_on_directory(digits, tmp_path / "model", ClipSpec(4, 16, 16), epochs=2, learning_rate=1e30)
+    assert not (tmp_path / "model" / "model.keras").exists()
 
 
 def test_the_report_is_what_it_returns(trained):
@@ -48,7 +88,7 @@ def test_other_videos_are_another_training(trained, tmp_path):
     shutil.copytree(trained.to / "training", to / "training")
     arguments = json.loads((to / "training" / "arguments.json").read_text())
     (to / "training" / "arguments.json").write_text(json.dumps(arguments | {"directory": str(folder)}))
-    (to / "training" / "backup").mkdir()
+    (to / "training" / "state.npz").touch()
     shutil.copy(next((folder / "up").glob("*.mp4")), folder / "up" / "one more.mp4")
     with open(folder / "manifest.csv", "a", encoding="utf-8") as file:
         file.write("up/one more.mp4,up,another,7,up,0.0,0.4\n")
@@ -92,7 +132,7 @@ def test_an_interrupted_training_goes_on_with_the_same_arguments_only(digits, tm
     options = {"to": tmp_path / "model", "clip_spec": ClipSpec(4, 16, 16), "batch_size": 16, "epochs": 2}
     with monkeypatch.context() as patch:
         callbacks = [*training_callbacks(tmp_path / "model" / "training"), InterruptSecondEpoch()]
-        patch.setattr(train, "training_callbacks", lambda folder: callbacks)
+        patch.setattr(train, "training_callbacks", lambda *_, **__: callbacks)
         with pytest.raises(KeyboardInterrupt):
             train_on_directory(digits, seed=7, **options)
         [logger] = [callback for callback in callbacks if isinstance(callback, keras.callbacks.CSVLogger)]
@@ -112,10 +152,14 @@ def test_an_interrupted_training_goes_on_with_the_same_arguments_only(digits, tm
         ({"batch_size": -3}, r"`batch_size` must be at least 1, received -3"),
         ({"learning_rate": 0.0}, r"`learning_rate` must be a positive number, received 0\.0"),
         ({"learning_rate": float("nan")}, r"`learning_rate` must be a positive number, received nan"),
+        ({"schedule": "step"}, r"`schedule` must be one of \('plateau', 'cosine'\), received 'step'"),
+        ({"weight_decay": -0.25}, r"`weight_decay` must be a number of at least 0, received -0\.25"),
+        ({"label_smoothing": 1.25}, r"`label_smoothing` must be a share from 0 to below 1, received 1\.25"),
+        ({"precision": "half"}, r"`policy` must be one of .*, received 'half'"),
         ({"seed": -6}, r"`seed` must be from 0 to 4294967295, received -6"),
         ({"test_split": 1.5}, r"must lie between 0 and 1, received 1\.5"),
         ({"validation_split": -0.5}, r"must lie between 0 and 1, received -0\.5"),
-        ({"preset": "huge"}, r"no preset 'huge': expected one of \['base', 'small'\]"),
+        ({"preset": "huge"}, r"no preset 'huge': expected one of \['base', .*'small'"),
         ({"groups": "camera"}, r"`groups='camera'` names a column"),
         ({"clip_spec": ClipSpec(8, 5, 7)}, r"at least 8 x 8, received 5 x 7"),
     ],

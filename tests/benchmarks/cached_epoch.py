@@ -84,7 +84,7 @@ def main() -> None:
             for name, dataset in datasets.items():
                 reading[name].append(epoch_seconds(dataset))
         print_table(f"reading {num_clips} clips", reading, num_clips, "decoding")
-        model = SoraClassifier(SoraBackbone(SPEC, filters=(8, 16), lstm_units=(16,)), ["fight", "no_fight"])
+        model = SoraClassifier(SoraBackbone(SPEC, filters=(8, 16), units=(16,)), ["fight", "no_fight"])
         model.fit(datasets["random arrays"].take(2), verbose=0, shuffle=False)
         training: dict[str, list[float]] = {name: [] for name in datasets if name != "decoding"}
         waits: dict[str, list[float]] = {name: [] for name in training}

@@ -15,6 +15,7 @@ import pytest
 from sora_keras.data import Faults, Row, cache, clip_reader, rows_from_directory
 from sora_keras.data.cache import cache_clips, tfrecord_dataset
 from sora_keras.data.clip_reader import ClipReader
+from sora_keras.data.epoch_order import EpochOrder
 from sora_keras.video import ClipSpec, read_clip
 
 SPEC = ClipSpec(num_frames=4, height=16, width=12)
@@ -50,7 +51,8 @@ def fill(folder, rows, **options):
     spec = options.pop("clip_spec", SPEC)
     clips = cache_clips(ClipReader(rows, spec, **options), folder)
     if clips.is_sequential:
-        records = tfrecord_dataset(clips, int(np.prod(spec.shape)), shuffle=False, seed=None)
+        epoch_order = EpochOrder(len(clips.shards), shuffle=False)
+        records = tfrecord_dataset(clips, int(np.prod(spec.shape)), epoch_order)
         return {int(row): record.numpy().reshape(spec.shape) for record, row in records}
     records = clips.records(np.arange(len(clips.rows)))
     return {int(row): record.reshape(spec.shape) for row, record in zip(clips.rows, records, strict=True)}
@@ -221,7 +223,7 @@ def test_shuffling_reaches_across_shards(gray_videos, tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "SHARD_BYTES", 4 * RECORD_BYTES)
     monkeypatch.setattr(cache, "_memory_bytes", lambda: 0)
     clips = cache_clips(ClipReader(rows_from_directory(gray_videos), SPEC), tmp_path / "cache")
-    dataset = tfrecord_dataset(clips, RECORD_BYTES, shuffle=True, seed=1)
+    dataset = tfrecord_dataset(clips, RECORD_BYTES, EpochOrder(len(clips.shards), seed=1))
     epochs = [[int(row) for _, row in dataset] for _ in range(3)]
     assert all(sorted(epoch) == list(range(NUM_VIDEOS)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 3

@@ -166,6 +166,16 @@ class TestOrder:
         assert all(Counter(epoch) == Counter(range(NUM_VIDEOS)) for epoch in epochs)
         assert len({tuple(epoch) for epoch in epochs}) == 3
 
+    @pytest.mark.parametrize("cache", CACHES)
+    def test_any_epoch_can_be_taken_again(self, gray_videos, seen, make_cache, cache):
+        spec = ClipSpec(2, 16, 12, frames_per_second=8.0)
+        options = {"seed": 5, "sampling": "random_window", "cache": make_cache(cache), "batch_size": 4}
+        dataset = video_dataset_from_directory(gray_videos, spec, **options)
+        epochs = [seen(dataset) for _ in range(4)]
+        again = video_dataset_from_directory(gray_videos, spec, **options)
+        again.epoch_order.epoch = 2
+        assert [seen(again), seen(again)] == epochs[2:]
+
     def test_another_seed_gives_another_order(self, gray_videos, videos_seen):
         orders = {tuple(videos_seen(video_dataset_from_directory(gray_videos, SPEC, seed=seed))) for seed in range(4)}
         assert len(orders) == 4
@@ -237,6 +247,17 @@ class TestUnreadable:
         options = {"faults": Faults(policy="raise"), "cache": make_cache(cache)}
         with pytest.raises(Exception, match=r"bee/7\.mp4: .*empty \(0 bytes\)"):
             list(video_dataset_from_directory(gray_videos, SPEC, **options))
+
+    @pytest.mark.parametrize("known", [False, True])
+    def test_a_video_known_to_be_broken_changes_no_order(self, gray_videos, videos_seen, known):
+        Path(gray_videos / "bee" / "6.mp4").write_bytes(b"no video")
+        faults = Faults(max_failures=0.2)
+        dataset = video_dataset_from_directory(gray_videos, SPEC, seed=5, faults=faults)
+        first = videos_seen(dataset)
+        if known:
+            dataset = video_dataset_from_directory(gray_videos, SPEC, seed=5, faults=faults)
+        dataset.epoch_order.epoch = 0
+        assert videos_seen(dataset) == first
 
     @pytest.mark.parametrize("cache", CACHES)
     def test_too_many_stop_the_epoch(self, gray_videos, make_cache, cache):

@@ -77,6 +77,88 @@ def test_gradients_reach_the_layer():
     np.testing.assert_allclose(gradient, np.repeat(inputs.numpy().sum((0, 1))[:, None], 2, axis=1), rtol=1e-5)
 
 
+def small_encoder():
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 2)),
+            keras.layers.Conv2D(4, 3, activation="relu"),
+            keras.layers.MaxPooling2D(),
+            keras.layers.GlobalAveragePooling2D(),
+        ]
+    )
+
+
+@pytest.mark.parametrize("in_graph", [False, True])
+@pytest.mark.parametrize("frames_at_once", [1, 4, 100])
+def test_rematerialized_gradients_are_the_same(frames_at_once, in_graph):
+    encoder = small_encoder()
+    inputs, weights = tf.constant(frames(2, 5, 8, 8, 2)), tf.constant(frames(2, 5, 4))
+
+    def gradients(layer):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            loss = tf.reduce_sum(weights * layer(inputs, training=True))
+        return [loss, *tape.gradient(loss, [inputs, *(weight.value for weight in encoder.trainable_variables)])]
+
+    rematerialized = TimeDistributed(encoder, frames_at_once, rematerialize=True)
+    function = tf.function(lambda: gradients(rematerialized)) if in_graph else lambda: gradients(rematerialized)
+    for got, expected in zip(function(), gradients(TimeDistributed(encoder)), strict=True):
+        assert np.abs(expected).max() > 0
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_rematerialized_training_takes_the_same_steps():
+    def trained_weights(rematerialize):
+        keras.utils.set_random_seed(0)
+        symbolic = keras.Input((None, 8, 8, 2))
+        features = TimeDistributed(small_encoder(), 3, rematerialize)(symbolic)
+        model = keras.Model(symbolic, keras.layers.Dense(1)(keras.layers.LSTM(3)(features)))
+        model.compile("sgd", "mse")
+        rng = np.random.default_rng(0)
+        model.fit(rng.normal(size=(6, 5, 8, 8, 2)), rng.normal(size=(6, 1)), batch_size=2, epochs=2, verbose=0)
+        return model.get_weights()
+
+    for got, expected in zip(trained_weights(True), trained_weights(False), strict=True):
+        np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_rematerialized_graph_does_not_grow_with_time():
+    def num_operations(num_frames):
+        layer = TimeDistributed(small_encoder(), frames_at_once=2, rematerialize=True)
+        layer.build((None, num_frames, 8, 8, 2))
+
+        @tf.function
+        def gradients(inputs):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(layer(inputs, training=True))
+            return tape.gradient(loss, [weight.value for weight in layer.trainable_variables])
+
+        graph = gradients.get_concrete_function(tf.TensorSpec((1, num_frames, 8, 8, 2))).graph.as_graph_def()
+        return len(graph.node) + sum(len(function.node_def) for function in graph.library.function)
+
+    assert num_operations(40) == num_operations(4)
+
+
+def test_rematerialized_mixed_precision_and_frozen_statistics():
+    normalization = keras.layers.BatchNormalization(dtype="mixed_bfloat16", trainable=False)
+    layer = TimeDistributed(normalization, 2, rematerialize=True, dtype="mixed_bfloat16")
+    assert layer(frames(1, 3, 4), training=True).dtype == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("make", "state"),
+    [
+        (lambda: keras.layers.BatchNormalization(name="batch"), "moving_mean"),
+        (lambda: keras.layers.Dropout(0.5), "seed"),
+    ],
+)
+def test_state_that_training_changes_is_not_rematerialized(make, state):
+    layer = TimeDistributed(make(), 2, rematerialize=True)
+    layer(frames(1, 3, 4), training=False)
+    with pytest.raises(ValueError, match=f"without state that training changes, received .*{state}.*freeze it"):
+        layer(frames(1, 3, 4), training=True)
+
+
 def test_activity_losses_count_every_frame():
     dense = keras.layers.Dense(1, activity_regularizer=keras.regularizers.L2(0.5))
     inputs = frames(2, 3, 4)
@@ -134,10 +216,10 @@ def test_mixed_precision():
 
 def test_config_round_trip(tmp_path):
     symbolic = keras.Input((None, 6, 6, 1))
-    model = keras.Model(symbolic, TimeDistributed(keras.layers.Conv2D(2, 3), frames_at_once=7)(symbolic))
+    model = keras.Model(symbolic, TimeDistributed(keras.layers.Conv2D(2, 3), 7, rematerialize=True)(symbolic))
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert loaded.layers[1].frames_at_once == 7
+    assert (loaded.layers[1].frames_at_once, loaded.layers[1].rematerialize) == (7, True)
     inputs = frames(2, 3, 6, 6, 1)
     np.testing.assert_array_equal(loaded.predict(inputs, verbose=0), model.predict(inputs, verbose=0))
 
@@ -145,5 +227,7 @@ def test_config_round_trip(tmp_path):
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match=r"`frames_at_once` must be at least 1.*received -3"):
         TimeDistributed(keras.layers.Dense(2), frames_at_once=-3)
+    with pytest.raises(ValueError, match=r"give `frames_at_once`, such as 8, received None"):
+        TimeDistributed(keras.layers.Dense(2), rematerialize=True)
     with pytest.raises(ValueError, match=r"received: \(None, 4\)"):
         TimeDistributed(keras.layers.Dense(2))(keras.Input((4,)))

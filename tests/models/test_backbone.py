@@ -12,23 +12,45 @@ BOTH = {"frames": FRAMES, "features": FEATURES}
 
 
 def small_backbone(**arguments):
-    return SoraBackbone(SPEC, **{"filters": (4, 6), "lstm_units": (5, 7), **arguments})
+    return SoraBackbone(SPEC, **{"filters": (4, 6), "units": (5, 7), **arguments})
 
 
 def encoder(**arguments):
     return SqueezeNet(32, 32, **arguments)
 
 
-@pytest.mark.parametrize("motion", ["difference", None])
-def test_passes_the_shared_check(check_video_model, motion):
+@pytest.mark.parametrize(
+    ("motion", "sequence", "width", "units"),
+    [
+        (None, "lstm", 6, 7),
+        ("difference", "bidirectional_lstm", 6, 14),
+        ("shift", "gru", 6, 7),
+        ("flow", "attention", 12, 7),
+    ],
+)
+def test_passes_the_shared_check(check_video_model, motion, sequence, width, units):
     def output_shapes(batch_size, num_frames):
         return {
-            "frame_features": (batch_size, num_frames, 6),
-            "sequence_features": (batch_size, num_frames, 7),
-            "embedding": (batch_size, 13),
+            "frame_features": (batch_size, num_frames, width),
+            "sequence_features": (batch_size, num_frames, units),
+            "embedding": (batch_size, 2 * width + units),
         }
 
-    check_video_model(lambda: small_backbone(motion=motion), SPEC, output_shapes, targets=None)
+    def build():
+        return small_backbone(motion=motion, sequence=sequence, dropout=0.1, l2=1e-4)
+
+    check_video_model(build, SPEC, output_shapes, targets=None)
+
+
+def test_a_classifier_of_padded_clips_passes_the_shared_check(check_video_model):
+    def build():
+        backbone = small_backbone(motion="flow", sequence="lstm_attention", has_padding=True)
+        return SoraClassifier(backbone, ["a", "b", "c"])
+
+    def with_mask(frames):
+        return {"frames": frames, "padding_mask": np.arange(frames.shape[1]) < [[3], [frames.shape[1]]]}
+
+    check_video_model(build, SPEC, lambda batch_size, _: (batch_size, 3), np.array([0, 2]), with_mask)
 
 
 def test_default_is_the_published_network():
@@ -55,8 +77,8 @@ def test_outputs_equal_the_network_written_out_by_hand():
     np.testing.assert_allclose(outputs["frame_features"], features, atol=1e-5)
     sequence = lstm_by_hand(features, [backbone.get_layer(f"lstm_{index}").get_weights() for index in (0, 1)])
     np.testing.assert_allclose(outputs["sequence_features"], sequence, atol=1e-5)
-    expected = np.concatenate([sequence[:, -1], features.mean(axis=1)], axis=-1)
-    np.testing.assert_allclose(outputs["embedding"], expected, atol=1e-5)
+    expected = np.concatenate([sequence[:, -1], features.mean(axis=1), features.std(axis=1)], axis=-1)
+    np.testing.assert_allclose(outputs["embedding"], expected, atol=1e-4)
 
 
 def lstm_by_hand(inputs, layers):
@@ -78,21 +100,35 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def test_sequence_features_are_causal():
-    backbone = small_backbone()
-    changed = FRAMES.copy()
-    changed[:, 3] = 255 - changed[:, 3]
-    before, after = backbone.predict(FRAMES, verbose=0), backbone.predict(changed, verbose=0)
+@pytest.mark.parametrize(
+    ("motion", "sequence"),
+    [(None, "lstm"), ("difference", "gru"), ("shift", "lstm_attention"), ("flow", "lstm")],
+)
+def test_sequence_features_are_causal(motion, sequence):
+    before, after = around_a_change_of_the_last_frame(small_backbone(motion=motion, sequence=sequence))
     for name in ("frame_features", "sequence_features"):
         np.testing.assert_allclose(before[name][:, :3], after[name][:, :3], atol=1e-6)
         assert np.abs(before[name][:, 3] - after[name][:, 3]).max() > 1e-4
+
+
+@pytest.mark.parametrize("sequence", ["bidirectional_lstm", "attention"])
+def test_what_looks_both_ways_sees_later_frames(sequence):
+    before, after = around_a_change_of_the_last_frame(small_backbone(sequence=sequence))
+    np.testing.assert_allclose(before["frame_features"][:, :3], after["frame_features"][:, :3], atol=1e-6)
+    assert np.abs(before["sequence_features"][:, 0] - after["sequence_features"][:, 0]).max() > 1e-5
+
+
+def around_a_change_of_the_last_frame(backbone):
+    changed = FRAMES.copy()
+    changed[:, 3] = 255 - changed[:, 3]
+    return backbone.predict(FRAMES, verbose=0), backbone.predict(changed, verbose=0)
 
 
 def test_frame_encoder_reads_the_frames_and_filters_the_motion():
     spec = ClipSpec(num_frames=3, height=32, width=32)
     frozen = encoder()
     frozen.trainable = False
-    backbone = SoraBackbone(spec, filters=(4,), lstm_units=(5,), frame_encoder=frozen)
+    backbone = SoraBackbone(spec, filters=(4,), units=(5,), frame_encoder=frozen)
     frames = np.random.default_rng(1).integers(0, 256, (2, 3, 32, 32, 3), dtype=np.uint8)
     features = backbone.predict(frames, verbose=0)["frame_features"]
     assert features.shape == (2, 3, 512 + 4)
@@ -104,9 +140,63 @@ def test_frame_encoder_reads_the_frames_and_filters_the_motion():
     assert all("squeezenet" not in weight.path for weight in backbone.trainable_weights)
 
 
+def frozen_encoder():
+    frozen = encoder()
+    frozen.trainable = False
+    return frozen
+
+
+def test_motion_encoder_reads_the_change_around_gray():
+    spec = ClipSpec(num_frames=3, height=32, width=32)
+    frozen = frozen_encoder()
+    backbone = SoraBackbone(spec, filters=(), units=(5,), motion_encoder=frozen)
+    frames = np.random.default_rng(1).integers(80, 160, (2, 3, 32, 32, 3), dtype=np.uint8)
+    change = np.diff(frames.astype("float32"), axis=1, prepend=frames[:, :1].astype("float32"))
+    pictures = np.clip(127 + 3 * change, 0, 255)
+    assert pictures[:, 0].std() == 0
+    assert (pictures[:, 1:].min(), pictures[:, 1:].max()) == (0, 255)
+    expected = frozen.predict(pictures.reshape(6, 32, 32, 3), verbose=0).reshape(2, 3, 512)
+    expected = (expected - expected.mean(-1, keepdims=True)) / np.sqrt(expected.var(-1, keepdims=True) + 1e-3)
+    features = backbone.predict(frames, verbose=0)["frame_features"]
+    np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "width"),
+    [({"filters": ()}, 2 * 512), ({"filters": (4,), "frame_encoder": None}, 4 + 512)],
+    ids=["one encoder for both", "blocks read the frames"],
+)
+def test_motion_encoder_stands_beside_the_appearance_and_survives_saving(tmp_path, arguments, width):
+    spec = ClipSpec(num_frames=3, height=32, width=32)
+    frozen = frozen_encoder()
+    backbone = SoraBackbone(spec, units=(5,), **{"frame_encoder": frozen, "motion_encoder": frozen, **arguments})
+    frames = np.random.default_rng(1).integers(0, 256, (1, 3, 32, 32, 3), dtype=np.uint8)
+    expected = backbone.predict(frames, verbose=0)
+    assert expected["frame_features"].shape == (1, 3, width)
+    backbone.save(tmp_path / "backbone.keras")
+    loaded = keras.saving.load_model(tmp_path / "backbone.keras")
+    assert len(loaded.weights) == len(backbone.weights)
+    assert (loaded.motion_encoder is loaded.frame_encoder) == ("frame_encoder" not in arguments)
+    np.testing.assert_allclose(loaded.predict(frames, verbose=0)["embedding"], expected["embedding"], atol=1e-6)
+    assert not any("squeezenet" in weight.path for weight in loaded.trainable_weights)
+
+
+@pytest.mark.parametrize("motion", ["shift", "flow"])
+def test_motion_stands_beside_a_frame_encoder(motion):
+    spec = ClipSpec(num_frames=3, height=32, width=32)
+    backbone = SoraBackbone(spec, filters=(4, 6), units=(5,), frame_encoder=encoder(), motion=motion)
+    frames = np.repeat(np.random.default_rng(1).integers(0, 256, (1, 1, 32, 32, 3), dtype=np.uint8), 3, axis=1)
+    still = keras.ops.convert_to_numpy(backbone(frames)["frame_features"])
+    assert still.shape == (1, 3, 512 + 6)
+    frames[:, 2] = np.roll(frames[:, 2], 3, axis=2)
+    change = np.abs(keras.ops.convert_to_numpy(backbone(frames)["frame_features"]) - still)[0, :, 512:].max(axis=1)
+    np.testing.assert_allclose(change[:2], 0, atol=1e-6)
+    assert change[2] > 1e-4
+
+
 def test_frame_encoder_survives_saving(tmp_path):
     spec = ClipSpec(num_frames=3, height=32, width=32)
-    backbone = SoraBackbone(spec, filters=(4,), lstm_units=(5,), frame_encoder=encoder(), motion=None)
+    backbone = SoraBackbone(spec, filters=(4,), units=(5,), frame_encoder=encoder(), motion=None)
     frames = np.random.default_rng(1).integers(0, 256, (1, 3, 32, 32, 3), dtype=np.uint8)
     backbone.save(tmp_path / "backbone.keras")
     loaded = keras.saving.load_model(tmp_path / "backbone.keras")
@@ -156,7 +246,7 @@ def test_frames_and_features_stand_side_by_side():
     assert {name: value.shape for name, value in outputs.items()} == {
         "frame_features": (2, 4, 6 + 3),
         "sequence_features": (2, 4, 7),
-        "embedding": (2, 7 + 6 + 3),
+        "embedding": (2, 7 + 2 * (6 + 3)),
     }
     expected = [model.predict(inputs, verbose=0) for model, inputs in ((frames_alone, FRAMES), (alone, FEATURES))]
     expected = np.concatenate([part["frame_features"] for part in expected], axis=-1)
@@ -169,7 +259,7 @@ def test_features_alone_need_no_frames():
     assert {name: value.shape for name, value in outputs.items()} == {
         "frame_features": (2, 4, 3),
         "sequence_features": (2, 4, 7),
-        "embedding": (2, 10),
+        "embedding": (2, 7 + 2 * 3),
     }
     assert not any(len(weight.shape) == 4 for weight in backbone.weights)
     for inputs in (BOTH, {"features": FEATURES}):
@@ -179,7 +269,7 @@ def test_features_alone_need_no_frames():
 def test_frame_encoder_and_features_stand_side_by_side():
     spec = ClipSpec(num_frames=4, height=32, width=32)
     frames = np.random.default_rng(1).integers(0, 256, (2, 4, 32, 32, 3), dtype=np.uint8)
-    backbone = SoraBackbone(spec, filters=(4,), lstm_units=(5,), frame_encoder=encoder(), num_features=3)
+    backbone = SoraBackbone(spec, filters=(4,), units=(5,), frame_encoder=encoder(), num_features=3)
     outputs = backbone.predict({"frames": frames, "features": FEATURES}, verbose=0)
     assert outputs["frame_features"].shape == (2, 4, 512 + 4 + 3)
 
@@ -246,7 +336,7 @@ def test_frames_are_normalized_by_the_statistics_given(tmp_path):
 
 
 def test_config_round_trip():
-    backbone = small_backbone(motion=None, dropout=0.25, l2=1e-3)
+    backbone = small_backbone(motion="shift", sequence="gru", dropout=0.25, l2=1e-3, has_padding=True)
     rebuilt = SoraBackbone.from_config(backbone.get_config())
     assert rebuilt.get_config() == backbone.get_config()
     assert rebuilt.clip_spec == SPEC
@@ -272,7 +362,9 @@ def test_penalty_counts_convolutions_and_lstms():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"motion": "flow"}, r'"difference" or None, received \'flow\''),
+        ({"motion": "flows"}, r"`motion` must be one of None, 'difference', 'shift', 'flow', received 'flows'"),
+        ({"sequence": "rnn"}, r"`sequence` must be one of 'lstm', .*'lstm_attention', received 'rnn'"),
+        ({"filters": (2, 2, 2, 2), "motion": "flow"}, r"motion 'flow', need frames of at least 32 x 32, received 16 x"),
         ({"filters": ()}, r"`filters` must hold at least one positive number, received \(\)"),
         (
             {"filters": (4, 0), "num_features": 3},
@@ -280,14 +372,22 @@ def test_penalty_counts_convolutions_and_lstms():
         ),
         ({"num_features": -2}, r"`num_features` must be a whole number of at least 0.*, received -2"),
         ({"num_features": 1.5}, r"`num_features` must be a whole number of at least 0.*, received 1.5"),
-        ({"lstm_units": (), "num_features": 3}, r"`lstm_units` must hold at least one positive number, received \(\)"),
-        ({"lstm_units": (5, 0)}, r"`lstm_units` must hold at least one positive number, received \(5, 0\)"),
+        ({"units": (), "num_features": 3}, r"`units` must hold at least one positive number, received \(\)"),
+        ({"units": (5, 0)}, r"`units` must hold at least one positive number, received \(5, 0\)"),
         ({"normalization": ([1, 2, 3], [4, 5])}, r"of three channels, received \[\[1.0, 2.0, 3.0\], \[4.0, 5.0\]\]"),
         ({"normalization": ([1, 2, 3], [4, -5, 6])}, r"the positive variances .*received .*\[4.0, -5.0, 6.0\]"),
         ({"filters": (2, 2, 2, 2, 2)}, r"frames of at least 32 x 32, received 16 x 24"),
         (
             {"frame_encoder": keras.Sequential([keras.Input((16, 24, 3)), keras.layers.Conv2D(2, 3)])},
-            r"\(None, 14, 22, 2\)",
+            r"`frame_encoder` .*\(None, 14, 22, 2\)",
+        ),
+        (
+            {"motion_encoder": keras.Sequential([keras.Input((16, 24, 3)), keras.layers.Conv2D(5, 3)])},
+            r"`motion_encoder` .*\(None, 14, 22, 5\)",
+        ),
+        (
+            {"motion_encoder": keras.Sequential([keras.Input((16, 24, 3)), keras.layers.Flatten()]), "motion": "flow"},
+            r"goes with `motion=\"difference\"`, received 'flow'",
         ),
     ],
 )
@@ -297,5 +397,7 @@ def test_bad_arguments_are_named(arguments, message):
 
 
 def test_unknown_presets_are_named():
-    with pytest.raises(ValueError, match=r"no preset 'huge': expected one of \['base', 'small'\]"):
+    with pytest.raises(
+        ValueError, match=r"no preset 'huge': expected one of \['base', 'pretrained', 'small', 'streaming'\]"
+    ):
         SoraBackbone.from_preset("huge")

@@ -8,7 +8,7 @@ SPEC = ClipSpec(num_frames=4, height=16, width=16)
 
 
 def classifier(**arguments):
-    backbone = SoraBackbone(SPEC, filters=(4, 6), lstm_units=(5,))
+    backbone = SoraBackbone(SPEC, filters=(4, 6), units=(5,))
     return SoraClassifier(backbone, ["still", "moving", "gone"], **arguments)
 
 
@@ -59,7 +59,7 @@ def test_saving_keeps_a_frozen_backbone(tmp_path):
 
 def test_class_names_must_be_text():
     with pytest.raises(ValueError, match=r"printable text, received 'a\\udcff': rename its folder"):
-        SoraClassifier(SoraBackbone(SPEC, filters=(4,), lstm_units=(5,)), ["a\udcff", "b"])
+        SoraClassifier(SoraBackbone(SPEC, filters=(4,), units=(5,)), ["a\udcff", "b"])
 
 
 def test_saving_keeps_a_recompiled_loss(tmp_path):
@@ -98,4 +98,4 @@ def test_presets(tmp_path):
 @pytest.mark.parametrize("names", [[], ["only"], ["twice", "twice"]])
 def test_class_names_must_be_two_and_different(names):
     with pytest.raises(ValueError, match=rf"at least two different names, received \[{', '.join(map(repr, names))}\]"):
-        SoraClassifier(SoraBackbone(SPEC, filters=(4,), lstm_units=(5,)), names)
+        SoraClassifier(SoraBackbone(SPEC, filters=(4,), units=(5,)), names)

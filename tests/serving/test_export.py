@@ -22,7 +22,7 @@ FRAMES = np.random.default_rng(0).integers(0, 256, (5, 4, 16, 24, 3), dtype=np.u
 @pytest.fixture(scope="module")
 def model():
     keras.utils.set_random_seed(0)
-    return SoraClassifier(SoraBackbone(SPEC, filters=(4, 6), lstm_units=(5, 5)), NAMES)
+    return SoraClassifier(SoraBackbone(SPEC, filters=(4, 6), units=(5, 5)), NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ class PythonInside(keras.layers.Layer):
 
 
 def test_python_functions_are_refused_before_anything_is_written(tmp_path):
-    model = SoraClassifier(SoraBackbone(SPEC, filters=(4,), lstm_units=(5,)), NAMES)
+    model = SoraClassifier(SoraBackbone(SPEC, filters=(4,), units=(5,)), NAMES)
     logits = PythonInside()(model.output)
     wrapped = keras.Model(model.input, logits)
     wrapped.class_names, wrapped.clip_spec = NAMES, SPEC
@@ -207,7 +207,7 @@ def test_folders_without_a_model_are_named(tmp_path):
 
 @pytest.mark.parametrize("filters", [(), (4,)])
 def test_a_model_of_features_is_refused(tmp_path, filters):
-    model = SoraClassifier(SoraBackbone(SPEC, filters=filters, lstm_units=(5,), num_features=17), NAMES)
+    model = SoraClassifier(SoraBackbone(SPEC, filters=filters, units=(5,), num_features=17), NAMES)
     with pytest.raises(ValueError, match=r"The model reads 17 classical features .* and a server gets frames only"):
         export(model, tmp_path / "exports")
     assert os.listdir(tmp_path) == []
