@@ -188,10 +188,6 @@ def video_dataset_from_manifest(
     faults.expect(rows)
     faults.check_budget()
     reader = ClipReader(rows, clip_spec, sampling, short_video, features, faults, sound_samples)
-    if sound_samples and service:
-        raise ValueError(
-            f"A service decodes no sound: leave out `sound_samples={sound_samples}` or `service={service!r}`."
-        )
     if cache and service:
         raise ValueError(f"A cache is filled by this machine alone: leave out `cache` or `service={service!r}`.")
     epoch_order: EpochOrder | None

@@ -1,5 +1,6 @@
 """Keras layers for video, one concept a file."""
 
+from sora_keras.layers.absent_features import AbsentFeatures
 from sora_keras.layers.attention_pooling import AttentionPooling
 from sora_keras.layers.class_guards import classes_changed
 from sora_keras.layers.cleaning import (
@@ -16,6 +17,7 @@ from sora_keras.layers.optical_flow import OpticalFlow
 from sora_keras.layers.position_embedding import PositionEmbedding
 from sora_keras.layers.random_frame_drop import RandomFrameDrop
 from sora_keras.layers.random_reverse import RandomReverse
+from sora_keras.layers.random_silence import RandomSilence
 from sora_keras.layers.random_speed import RandomSpeed
 from sora_keras.layers.random_window import RandomWindow
 from sora_keras.layers.temporal_difference import TemporalDifference
@@ -24,6 +26,7 @@ from sora_keras.layers.time_distributed import TimeDistributed
 from sora_keras.layers.waveform_augmentation import RandomGain, RandomNoise, RandomTimeShift
 
 __all__ = [
+    "AbsentFeatures",
     "AttentionPooling",
     "BilateralOverSpace",
     "ClipAugmentation",
@@ -39,6 +42,7 @@ __all__ = [
     "RandomGain",
     "RandomNoise",
     "RandomReverse",
+    "RandomSilence",
     "RandomSpeed",
     "RandomTimeShift",
     "RandomWindow",

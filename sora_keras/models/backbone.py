@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-from keras import layers, ops
+from keras import layers
 
 from sora_keras.models.audio_stream import sound_features, sound_input
+from sora_keras.models.column_normalization import normalize_columns
 from sora_keras.models.frame_streams import MOTIONS, frame_features, smallest_side
 from sora_keras.models.presets import BACKBONES, load_preset, save_preset
 from sora_keras.models.sequence import SEQUENCES, average_frame, read_sequence, spread_over_frames
 from sora_keras.video.clip import ClipSpec
 
-LARGEST_DEVIATION = 5.0
 SAME_ENCODER = "frame_encoder"  # in a configuration, for a motion encoder that is the frame encoder
 
 
@@ -56,6 +56,8 @@ class SoraBackbone(keras.Model):
         sound_samples: samples S of a further input, the sound around each frame at 16 kHz, as a dataset made with the
             same `sound_samples` yields it. Zeros stand for missing sound, which training makes of a fifth of the clips,
             so that the model does without.
+        rematerialize: whether training computes what blocks and encoders made of each frame again in the backward pass,
+            in place of keeping it: a tenth of the memory for a seventh more time, the same gradients.
 
     Call arguments:
         inputs: frames `uint8 (B, T, H, W, 3)`, RGB; with further inputs a dict of `frames`, `features`,
@@ -100,6 +102,7 @@ class SoraBackbone(keras.Model):
         normalization: Sequence[Sequence[float]] | None = None,
         has_padding: bool = False,
         sound_samples: int = 0,
+        rematerialize: bool = False,
         name: str | None = "sora_backbone",
         **kwargs: Any,
     ) -> None:
@@ -114,11 +117,12 @@ class SoraBackbone(keras.Model):
         encoded: list[keras.KerasTensor] = []
         if has_frames:
             features, encoded = frame_features(
-                inputs["frames"], filters, motion, l2, frame_encoder, motion_encoder, normalization
-            )
+                inputs["frames"], filters, motion, l2, frame_encoder, motion_encoder, normalization, padding_mask,
+                rematerialize,
+            )  # fmt: skip
             parts.append(features)
         if num_features:
-            parts.append(_normalize(inputs["features"], padding_mask))
+            parts.append(normalize_columns(inputs["features"], padding_mask, "normalize_features", "zeros"))
         if sound_samples:
             parts.append(sound_features(inputs["sound"], l2))
         fused = parts[0] if len(parts) == 1 else layers.Concatenate(name="fused_features")(parts)
@@ -141,6 +145,7 @@ class SoraBackbone(keras.Model):
         self.normalization = normalization
         self.has_padding = has_padding
         self.sound_samples = sound_samples
+        self.rematerialize = rematerialize
         self.encoder_outputs = encoded
 
     def get_config(self) -> dict[str, Any]:
@@ -160,6 +165,7 @@ class SoraBackbone(keras.Model):
             "normalization": self.normalization,
             "has_padding": self.has_padding,
             "sound_samples": self.sound_samples,
+            "rematerialize": self.rematerialize,
             "name": self.name,
             "trainable": self.trainable,
         }
@@ -234,22 +240,6 @@ def _input_structure(inputs: dict[str, keras.KerasTensor]) -> Any:
     return inputs["frames"] if "frames" in inputs else list(inputs.values())
 
 
-def _normalize(features: keras.KerasTensor, padding_mask: keras.KerasTensor | None) -> keras.KerasTensor:
-    """Columns of any units to columns of mean 0 and spread 1, by statistics that `fit` gathers as it goes."""
-    # Keras's defaults suit activations and long trainings. Here columns may be shares of a thousandth, and a variance
-    # that begins at 1, or an epsilon of 0.001, would hide them for hundreds of steps.
-    normalized = layers.BatchNormalization(
-        momentum=0.9,
-        epsilon=1e-6,
-        center=False,
-        scale=False,
-        moving_variance_initializer="zeros",
-        name="normalize_features",
-    )(features, mask=padding_mask)
-    # A column that hardly varied in training would drown all others where it does.
-    return ops.clip(normalized, -LARGEST_DEVIATION, LARGEST_DEVIATION)
-
-
 def _checked_statistics(normalization: Sequence[Sequence[float]] | None) -> list[list[float]] | None:
     """Means and variances as plain numbers."""
     if normalization is None:
@@ -283,7 +273,8 @@ def _check_arguments(
             f"{num_features!r}."
         )
     for name, sizes in (("filters", filters), ("units", units)):
-        has_others = motion_encoder is not None or ((num_features or sound_samples) and frame_encoder is None)
+        encoded = motion_encoder is not None or (frame_encoder is not None and motion is None)
+        has_others = encoded or ((num_features or sound_samples) and frame_encoder is None)
         alone = name == "filters" and has_others
         if not (sizes or alone) or any(size < 1 for size in sizes):
             raise ValueError(f"`{name}` must hold at least one positive number, received {tuple(sizes)!r}.")

@@ -109,7 +109,7 @@ def _flops(layer: keras.layers.Layer, entering: Shape, leaving: Shape, times: in
     elif isinstance(layer, layers.SeparableConv2D):
         deep = entering[-1] * layer.depth_multiplier
         products = math.prod(leaving[:-1]) * deep * (math.prod(layer.kernel_size) + layer.filters)
-    elif isinstance(layer, layers.Conv2D):
+    elif isinstance(layer, (layers.Conv1D, layers.Conv2D)):
         products = math.prod(leaving) * math.prod(layer.kernel_size) * entering[-1] // layer.groups
     elif isinstance(layer, layers.Dense):
         products = math.prod(leaving) * entering[-1]

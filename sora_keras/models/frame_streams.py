@@ -8,12 +8,14 @@ import keras
 from keras import layers, ops
 
 from sora_keras.layers import OpticalFlow, TemporalDifference, TemporalShift, TimeDistributed
+from sora_keras.models.column_normalization import normalize_columns
 
 MOTIONS = (None, "difference", "shift", "flow")
 FLOW_STRIDE = 2
 GRAY = 127.0
 CHANGE_GAIN = 3.0  # most changes are small beside what an image network was trained on
 CACHED_ACTIVATION_BYTES = 8 * 2**20  # what a CPU's last-level cache holds beside the weights
+FRAMES_ON_GPU_PER_FRAME_ON_CPU = 32  # small parts would leave it idle
 
 
 def frame_features(
@@ -24,6 +26,8 @@ def frame_features(
     frame_encoder: keras.Model | None,
     motion_encoder: keras.Model | None,
     normalization: list[list[float]] | None,
+    padding_mask: keras.KerasTensor | None = None,
+    rematerialize: bool = False,
 ) -> tuple[keras.KerasTensor, list[keras.KerasTensor]]:
     """Connect the streams of appearance and motion.
 
@@ -44,6 +48,8 @@ def frame_features(
         frame_encoder: what reads the appearance in place of the blocks.
         motion_encoder: what reads the differences, as pictures, in place of the blocks.
         normalization: means and variances of the channels, or `None` for -1..1.
+        padding_mask: bool `(B, T)`, true where a frame is real; `None` if all are.
+        rematerialize: whether training keeps no activations of the encoders and computes them again.
 
     Returns:
         Features `(B, T, D)`, and those of each encoder as it gives them.
@@ -57,25 +63,29 @@ def frame_features(
     scaled = _scale(frames, normalization)
     streams, encoded = [], []
     if frame_encoder is not None:
-        appearance = _distribute(frame_encoder, 64)
+        appearance = _distribute(frame_encoder, 64, rematerialize)
         encoded.append(appearance(frames))
-        streams.append(_normalize(encoded[-1], "normalize"))
+        streams.append(normalize_columns(encoded[-1], padding_mask, "normalize"))
     elif filters:
         if motion == "difference" and motion_encoder is None:
             scaled = TemporalDifference(name="difference")(scaled)
-        streams.append(_conv_blocks(scaled, filters, l2, "frame_encoder", shift=motion == "shift"))
+        streams.append(_conv_blocks(scaled, filters, l2, "frame_encoder", rematerialize, shift=motion == "shift"))
     if motion_encoder is not None:
         # One encoder for both is one layer, called twice.
-        change = appearance if motion_encoder is frame_encoder else _distribute(motion_encoder, 64, "each_change")
+        change = (
+            appearance
+            if motion_encoder is frame_encoder
+            else _distribute(motion_encoder, 64, rematerialize, "each_change")
+        )
         encoded.append(change(_change_picture(frames)))
-        streams.append(_normalize(encoded[-1], "normalize_change"))
+        streams.append(normalize_columns(encoded[-1], padding_mask, "normalize_change"))
     elif frame_encoder is not None and motion == "difference":
         difference = TemporalDifference(name="difference")(scaled)[..., 3:]
-        streams.append(_conv_blocks(difference, filters, l2, "motion_encoder"))
+        streams.append(_conv_blocks(difference, filters, l2, "motion_encoder", rematerialize))
     elif frame_encoder is not None and motion == "shift":
-        streams.append(_conv_blocks(scaled, filters, l2, "motion_encoder", shift=True))
+        streams.append(_conv_blocks(scaled, filters, l2, "motion_encoder", rematerialize, shift=True))
     if motion == "flow":
-        streams.append(_conv_blocks(_flow_picture(frames), filters, l2, "motion_encoder"))
+        streams.append(_conv_blocks(_flow_picture(frames), filters, l2, "motion_encoder", rematerialize))
     features = streams[0] if len(streams) == 1 else layers.Concatenate(name="frame_features")(streams)
     return features, encoded
 
@@ -90,11 +100,6 @@ def _scale(frames: keras.KerasTensor, normalization: list[list[float]] | None) -
         return layers.Rescaling(1 / 127.5, offset=-1, name="scale")(frames)
     mean, variance = normalization
     return layers.Normalization(mean=mean, variance=variance, name="scale")(frames)
-
-
-def _normalize(features: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """Features of any size to features of one size: beside another stream they must not drown it."""
-    return layers.LayerNormalization(center=False, scale=False, name=name)(features)
 
 
 def _change_picture(frames: keras.KerasTensor) -> keras.KerasTensor:
@@ -112,17 +117,17 @@ def _flow_picture(frames: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def _conv_blocks(
-    pictures: keras.KerasTensor, filters: Sequence[int], l2: float, name: str, shift: bool = False
+    pictures: keras.KerasTensor, filters: Sequence[int], l2: float, name: str, rematerialize: bool, shift: bool = False
 ) -> keras.KerasTensor:
     """Blocks of 3x3 convolution, ReLU and 2x2 max pooling, averaged over space: `(B, T, H, W, C)` -> `(B, T, D)`."""
     if not shift:
-        return _distribute(_conv_encoder(pictures.shape[2:], filters, l2, name), filters[0])(pictures)
+        return _distribute(_conv_encoder(pictures.shape[2:], filters, l2, name), filters[0], rematerialize)(pictures)
     for index in range(len(filters)):
         if index:
             pictures = TemporalShift(name=f"shift_{index}")(pictures)
         is_last = index == len(filters) - 1
         block = _conv_encoder(pictures.shape[2:], filters[index : index + 1], l2, f"{name}_{index}", average=is_last)
-        pictures = _distribute(block, filters[index])(pictures)
+        pictures = _distribute(block, filters[index], rematerialize)(pictures)
     return pictures
 
 
@@ -142,11 +147,18 @@ def _conv_encoder(
     return keras.Model(image, x, name=name)
 
 
-def _distribute(encoder: keras.Model, widest_channels: int, name: str | None = None) -> TimeDistributed:
+def _distribute(
+    encoder: keras.Model, widest_channels: int, rematerialize: bool, name: str | None = None
+) -> TimeDistributed:
     """Over all frames; on a CPU, at inference, only as many at once as its cache holds."""
     height, width = encoder.input_shape[1:3]
     frames_at_once = max(1, CACHED_ACTIVATION_BYTES // (4 * height * width * widest_channels))
     on_cpu = keras.config.backend() == "tensorflow" and not keras.distribution.list_devices("gpu")
+    if rematerialize and not on_cpu:
+        frames_at_once *= FRAMES_ON_GPU_PER_FRAME_ON_CPU
     return TimeDistributed(
-        encoder, frames_at_once=frames_at_once if on_cpu else None, name=name or f"each_{encoder.name}"
+        encoder,
+        frames_at_once=frames_at_once if on_cpu or rematerialize else None,
+        rematerialize=rematerialize,
+        name=name or f"each_{encoder.name}",
     )

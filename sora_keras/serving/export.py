@@ -55,6 +55,12 @@ def export(model: Any, path: str | os.PathLike[str], version: int | None = None)
             f"The model reads {num_features} classical features beside or in place of frames, and a server gets frames "
             "only: train one with `num_features=0`, or use Keras's `model.export(path)` and send the features."
         )
+    for name, what in (("sound_samples", "sound"), ("has_padding", "a mask of padded frames")):
+        if getattr(getattr(model, "backbone", None), name, 0):
+            raise ValueError(
+                f"The model reads {what} beside frames (`{name}`), and a server gets frames only: train one without, "
+                "or use Keras's `model.export(path)` and send both."
+            )
     if keras.config.backend() != "tensorflow":
         raise ValueError(
             f"Only Keras's TensorFlow backend writes SavedModels, and this one is {keras.config.backend()!r}: save the "

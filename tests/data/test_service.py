@@ -93,14 +93,14 @@ class TestEpochs:
         assert first[0] != other[0]
         assert unseeded[0] != unseeded[1]
 
-    def test_parts_of_videos_and_features(self, service, gray_videos, read_gray):
+    def test_parts_of_videos_features_and_sound(self, service, gray_videos, read_gray):
         path = str(gray_videos / "bee" / "6.mp4")
         rows = [Row(path, start_seconds=0.5), Row(path, end_seconds=0.5)]
-        reader = ClipReader(rows, SPEC, features=["color"])
+        reader = ClipReader(rows, SPEC, features=["color"], sound_samples=400)
         parts = {}
         for record, index in clips_from_service(reader, np.arange(2), service, False).as_numpy_iterator():
-            frames, features = record[: 4 * 16 * 16 * 3].reshape(SPEC.shape), record[4 * 16 * 16 * 3 :]
-            assert len(features) == 4 * 4 * reader.num_features
+            frames, others = record[: 4 * 16 * 16 * 3].reshape(SPEC.shape), record[4 * 16 * 16 * 3 :]
+            assert len(others) == 4 * 4 * reader.num_features + 4 * 2 * 400
             np.testing.assert_array_equal(record, reader.read(int(index), 0))
             parts[int(index)] = [number for _, number in read_gray(frames)]
         assert parts == {0: [4, 5, 6, 7], 1: [0, 1, 2, 3]}

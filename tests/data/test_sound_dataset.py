@@ -118,11 +118,6 @@ def test_sound_samples_are_counted(videos, sound_samples):
         video_dataset_from_directory(videos, SPEC, sound_samples=sound_samples)
 
 
-def test_a_service_decodes_no_sound(videos):
-    with pytest.raises(ValueError, match=r"leave out `sound_samples=1600` or `service='grpc://trainer:5050'`"):
-        video_dataset_from_directory(videos, SPEC, service="grpc://trainer:5050", sound_samples=SAMPLES)
-
-
 @pytest.mark.real_data
 def test_real_videos_with_and_without_sound(real_data):
     names = ["fi059.mp4", "fi122.mp4"]

@@ -36,7 +36,7 @@ def test_passes_the_shared_check(check_video_model):
         return {
             "frame_features": (batch_size, num_frames, 68),
             "sequence_features": (batch_size, num_frames, 8),
-            "embedding": (batch_size, 76),
+            "embedding": (batch_size, 144),
         }
 
     def build():
@@ -49,7 +49,7 @@ def test_passes_the_shared_check(check_video_model):
         sound[1, 1:] = 0
         return {"frames": frames, "sound": sound}
 
-    check_video_model(build, SPEC, output_shapes, {"embedding": np.ones((2, 76), np.float32)}, inputs_of)
+    check_video_model(build, SPEC, output_shapes, {"embedding": np.ones((2, 144), np.float32)}, inputs_of)
 
 
 def test_sound_alone_needs_no_frames():
@@ -120,13 +120,13 @@ class TestMissingSound:
         assert np.abs(features[0, 0] - vector).max() > 0.1
 
     def test_a_model_trained_with_sound_works_without(self):
-        """Sound and picture both tell the class, the sound more plainly."""
-        rng = np.random.default_rng(0)
+        """Sound and picture both tell the class, the sound more plainly: never silenced, this model learns it alone."""
+        rng = np.random.default_rng(1)
         labels = np.tile([0, 1], 100)
         sound = hums(np.where(labels, 2000, 500) * rng.uniform(0.9, 1.1, 200))
         frames = rng.normal(128 + 12 * (2 * labels - 1)[:, None, None, None, None], 60, (200, 4, 16, 16, 3))
         frames = np.clip(frames, 0, 255).astype(np.uint8)
-        keras.utils.set_random_seed(0)
+        keras.utils.set_random_seed(1)
         model = SoraClassifier(hearing_backbone(motion=None), ["low", "high"], dropout=0.0, learning_rate=5e-3)
         model.fit({"frames": frames[:120], "sound": sound[:120]}, labels[:120], epochs=25, verbose=0)
 

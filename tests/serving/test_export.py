@@ -211,3 +211,17 @@ def test_a_model_of_features_is_refused(tmp_path, filters):
     with pytest.raises(ValueError, match=r"The model reads 17 classical features .* and a server gets frames only"):
         export(model, tmp_path / "exports")
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"sound_samples": 640}, r"reads sound beside frames \(`sound_samples`\)"),
+        ({"has_padding": True}, r"reads a mask of padded frames beside frames \(`has_padding`\)"),
+    ],
+)
+def test_models_of_further_inputs_are_refused(tmp_path, arguments, message):
+    model = SoraClassifier(SoraBackbone(SPEC, filters=(4,), units=(5,), **arguments), NAMES)
+    with pytest.raises(ValueError, match=message):
+        export(model, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
