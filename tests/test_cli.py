@@ -18,8 +18,12 @@ from sora_keras.cli import main
 from sora_keras.video import write_video
 
 OPTIONS = {
-    "train": "--to --preset --frames --size --fps --groups --epochs --batch-size --learning-rate --seed --cache "
-    "--faults --on-fault --max-failures folder",
+    "train": "--to --preset --frames --size --fps --groups --epochs --batch-size --learning-rate --schedule "
+    "--weight-decay --label-smoothing --balance-classes --precision --deterministic --seed --cache --faults --on-fault "
+    "--max-failures folder",
+    "tune": "--to --trials --method --frames --size --fps --groups --epochs --batch-size --seed folder",
+    "suggest": "folder",
+    "describe": "--frames --size MODEL",
     "evaluate": "--to --groups model folder",
     "predict": "--json model VIDEO",
     "export": "model --to",

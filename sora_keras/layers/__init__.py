@@ -20,6 +20,7 @@ from sora_keras.layers.random_reverse import RandomReverse
 from sora_keras.layers.random_silence import RandomSilence
 from sora_keras.layers.random_speed import RandomSpeed
 from sora_keras.layers.random_window import RandomWindow
+from sora_keras.layers.speed_pretext import SpeedPretext
 from sora_keras.layers.temporal_difference import TemporalDifference
 from sora_keras.layers.temporal_shift import TemporalShift
 from sora_keras.layers.time_distributed import TimeDistributed
@@ -46,6 +47,7 @@ __all__ = [
     "RandomSpeed",
     "RandomTimeShift",
     "RandomWindow",
+    "SpeedPretext",
     "TemporalDifference",
     "TemporalShift",
     "TimeDistributed",

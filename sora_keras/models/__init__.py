@@ -4,6 +4,7 @@ from sora_keras.models.backbone import SoraBackbone
 from sora_keras.models.classifier import SoraClassifier
 from sora_keras.models.describe import ModelDescription, describe_model
 from sora_keras.models.efficientnet_lite import EfficientNetLite0, efficientnet_lite0_weights
+from sora_keras.models.feature_gan import FeatureGAN
 from sora_keras.models.frozen_encoders import split_after_encoders
 from sora_keras.models.image_encoder import image_encoder, unfreeze
 from sora_keras.models.smoothed_crossentropy import SmoothedCrossentropy
@@ -11,6 +12,7 @@ from sora_keras.models.squeezenet import SqueezeNet
 
 __all__ = [
     "EfficientNetLite0",
+    "FeatureGAN",
     "ModelDescription",
     "SmoothedCrossentropy",
     "SoraBackbone",

@@ -29,7 +29,7 @@ def base(clip_spec: ClipSpec) -> dict[str, Any]:
 
 
 def pretrained(clip_spec: ClipSpec, weights: str | os.PathLike[str] | None = None) -> dict[str, Any]:
-    """For few clips: frozen EfficientNet-Lite0 for what frames show, small blocks for how they move.
+    """For few clips: frozen EfficientNet-Lite0 reads what frames show and what changes between them.
 
     Args:
         clip_spec: the clips to read.
@@ -48,13 +48,14 @@ def pretrained(clip_spec: ClipSpec, weights: str | os.PathLike[str] | None = Non
     encoder = EfficientNetLite0(clip_spec.height, clip_spec.width, weights or efficientnet_lite0_weights())
     encoder.trainable = False
     return {
-        "filters": (16, 32, 64),
-        "units": (64,),
+        "filters": (),
+        "units": (32,),
         "motion": "difference",
         "sequence": "lstm",
         "dropout": 0.5,
-        "l2": 1e-4,
+        "l2": 1e-2,
         "frame_encoder": encoder,
+        "motion_encoder": encoder,
     }
 
 

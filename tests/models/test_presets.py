@@ -23,13 +23,8 @@ def test_the_pretrained_preset_trains_no_encoder():
         pytest.skip(str(error))
     assert backbone.frame_encoder.name == "efficientnet_lite0"
     assert backbone.frame_encoder.trainable_weights == []
-    assert {weight.path.split("/")[0] for weight in backbone.trainable_weights} == {
-        "normalize",
-        "conv_0",
-        "conv_1",
-        "conv_2",
-        "lstm_0",
-    }
+    assert backbone.motion_encoder is backbone.frame_encoder
+    assert {weight.path.split("/")[0] for weight in backbone.trainable_weights} == {"lstm_0"}
 
 
 def test_the_pretrained_preset_takes_the_weights_by_path(tmp_path):
