@@ -33,7 +33,9 @@ if the frozen network read each clip at every epoch; it read each twice in all.
 Clips last 2 s and are cut around what happens; in a stream, where fights are rare, most alarms would be false. Not
 tried: other cameras, night, crowds, sport, dance, children at play. A missed fight leaves somebody without help, a
 false alarm sends guards or police to people who did nothing. Whether errors fall on some people more than on others
-could not be measured: nobody is named. Sort videos for a person to look at; never decide about people."""
+could not be measured: nobody is named. Sort videos for a person to look at; never decide about people.
+
+Clips: fight-detection-surv-dataset, MIT license (Akti et al., IPTA 2019). SqueezeNet's weights: keras-squeezenet, MIT."""
 SHARED_DATA = Path(os.environ.get("SORA_KERAS_DATA", Path(__file__).parents[2] / "shared" / "data"))
 TO = Path(__file__).parent.parent / "saved_models" / "fight_detection"
 

@@ -262,11 +262,12 @@ def _tune(options: argparse.Namespace) -> int:
     if evaluation is None:  # a worker of a search that several processes share
         return 0
     with open(to / "trials.csv", newline="") as file:
-        names, *trials = csv.reader(file)
-    best_first = Table(*names)
+        trials = list(csv.DictReader(file))
+    shown = ("trial", "status", "val_accuracy", "learning_rate", "num_parameters")
+    table = Table(*shown, title=f"the best; all in {to / 'trials.csv'} and .png")
     for trial in trials[:10]:
-        best_first.add_row(*trial)
-    rich.print(best_first)
+        table.add_row(*(trial[name][:9] for name in shown))
+    rich.print(table)
     _print_accuracy(evaluation.metrics, to / "report" / "report.md")
     return 0
 

@@ -151,7 +151,7 @@ class TestTrain:
             (["--batch-size", "0"], "`batch_size` must be at least 1, received 0."),
             (["--learning-rate", "-0.5"], "`learning_rate` must be a positive number, received -0.5."),
             (["--seed", "-3"], "`seed` must be from 0 to 4294967295, received -3."),
-            (["--preset", "huge"], "no preset 'huge': expected one of ['base', 'small']"),
+            (["--preset", "huge"], "no preset 'huge': expected one of ['base', 'pretrained', 'small', 'streaming']"),
             (["--groups", "person"], "`groups='person'` names a column"),
         ],
     )

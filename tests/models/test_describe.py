@@ -64,8 +64,8 @@ def test_parameters_and_time_of_a_classifier():
     described = describe_model(SoraClassifier(backbone, ["a", "b"]), repeats=2)
     convolutions = 2 * (9 * 3 * 4 + 4)
     lstm = 4 * 7 * (8 + 7 + 1)
-    assert described.parameters == convolutions + lstm + (7 + 8 + 1) * 2
-    assert described.trainable_parameters == (7 + 8 + 1) * 2
+    assert described.parameters == convolutions + lstm + (7 + 2 * 8 + 1) * 2
+    assert described.trainable_parameters == (7 + 2 * 8 + 1) * 2
     assert described.milliseconds_per_clip > 0
     assert isinstance(described, ModelDescription)
 
