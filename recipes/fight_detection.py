@@ -35,7 +35,7 @@ tried: other cameras, night, crowds, sport, dance, children at play. A missed fi
 false alarm sends guards or police to people who did nothing. Whether errors fall on some people more than on others
 could not be measured: nobody is named. Sort videos for a person to look at; never decide about people.
 
-Clips: fight-detection-surv-dataset, MIT license (Akti et al., IPTA 2019). SqueezeNet's weights: keras-squeezenet, MIT."""
+Clips: fight-detection-surv-dataset (Akti et al., IPTA 2019), MIT. SqueezeNet's weights: keras-squeezenet, MIT."""
 SHARED_DATA = Path(os.environ.get("SORA_KERAS_DATA", Path(__file__).parents[2] / "shared" / "data"))
 TO = Path(__file__).parent.parent / "saved_models" / "fight_detection"
 

@@ -264,7 +264,7 @@ def _tune(options: argparse.Namespace) -> int:
     with open(to / "trials.csv", newline="") as file:
         trials = list(csv.DictReader(file))
     shown = ("trial", "status", "val_accuracy", "learning_rate", "num_parameters")
-    table = Table(*shown, title=f"the best; all in {to / 'trials.csv'} and .png")
+    table = Table(*shown, title="the best trials")
     for trial in trials[:10]:
         table.add_row(*(trial[name][:9] for name in shown))
     rich.print(table)
