@@ -87,21 +87,12 @@ def _add_train(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     train.add_argument("--epochs", type=int, default=40, help="at most (default: %(default)s)")
     train.add_argument("--batch-size", type=int, default=16, metavar="B", help="(default: %(default)s)")
     train.add_argument("--learning-rate", type=float, default=2e-3, metavar="RATE", help="(default: %(default)s)")
-    train.add_argument(
-        "--schedule",
-        default="plateau",
-        choices=("plateau", "cosine"),
-        help="of the learning rate: halved when validation stalls, or warm-up and cosine (default: %(default)s)",
-    )
+    train.add_argument("--schedule", default="plateau", choices=("plateau", "cosine"), help="of the learning rate")
     train.add_argument("--weight-decay", type=float, default=0.0, metavar="RATE", help="AdamW's (default: %(default)s)")
     train.add_argument("--label-smoothing", type=float, default=0.0, metavar="SHARE", help="(default: %(default)s)")
     train.add_argument("--balance-classes", action="store_true", help="rare classes weigh more")
-    train.add_argument(
-        "--precision",
-        default="float32",
-        choices=("float32", "mixed_bfloat16", "mixed_float16"),
-        help="(default: %(default)s)",
-    )
+    precisions = ("float32", "mixed_bfloat16", "mixed_float16")
+    train.add_argument("--precision", default="float32", choices=precisions, help="(default: %(default)s)")
     train.add_argument("--deterministic", action="store_true", help="the same weights at each run, slower")
     train.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
     train.add_argument("--cache", metavar="DIR", help="keep decoded clips here (default: in memory, up to 2 GiB)")
