@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from sora_keras.data.file_digest import file_digest
 from sora_keras.data.manifest import Row
-
-_BYTES_AT_ONCE = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ def _identities(paths: Sequence[str]) -> list[str]:
     files_of_size = Counter(sizes.values())
     candidates = [path for path, size in sizes.items() if size is not None and files_of_size[size] > 1]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        digests = dict(zip(candidates, pool.map(_digest, candidates), strict=True))
+        digests = dict(zip(candidates, pool.map(file_digest, candidates), strict=True))
     first_of: dict[str, str] = {}
     same = {path: first_of.setdefault(digests.get(path) or path, path) for path in sizes}
     return [same[resolved[path]] for path in paths]
@@ -76,17 +74,6 @@ def _size(path: str) -> int | None:
         return os.path.getsize(path)
     except OSError:  # whoever reads the video says what is wrong with it
         return None
-
-
-def _digest(path: str) -> str | None:
-    digest = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            while chunk := file.read(_BYTES_AT_ONCE):
-                digest.update(chunk)
-    except OSError:
-        return None
-    return digest.hexdigest()
 
 
 def _twice_on_one_side(rows: Sequence[Row], sides: Sequence[str], indices: Sequence[int]) -> Iterator[Repetition]:

@@ -7,9 +7,8 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from sora_keras.data.file_digest import file_digest
 from sora_keras.data.manifest import Row
-
-_BYTES_AT_ONCE = 1 << 20
 
 
 def data_hashes(parts: Mapping[str, Sequence[Row]]) -> tuple[str, str]:
@@ -27,7 +26,7 @@ def data_hashes(parts: Mapping[str, Sequence[Row]]) -> tuple[str, str]:
     """
     paths = sorted({row.path for rows in parts.values() for row in rows})
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        digest_of = dict(zip(paths, pool.map(_digest, paths), strict=True))
+        digest_of = {path: digest or path for path, digest in zip(paths, pool.map(file_digest, paths), strict=True)}
     first_of_group: dict[str, str] = {}  # a group's name may be a path, too: known by its first video, it is the same
     for rows in parts.values():
         for row in rows:
@@ -44,14 +43,3 @@ def data_hashes(parts: Mapping[str, Sequence[Row]]) -> tuple[str, str]:
 
 def _hash(lines: Iterable[tuple[object, ...]]) -> str:
     return hashlib.sha256("\n".join(sorted(map(repr, lines))).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _digest(path: str) -> str:
-    digest = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            while chunk := file.read(_BYTES_AT_ONCE):
-                digest.update(chunk)
-    except OSError:
-        return path
-    return digest.hexdigest()
