@@ -68,7 +68,8 @@ def main(data: Path, squeezenet: Path | None, seeds: list[int], control: str | N
         history = fit(model, features, mirrored, labels).history.history
         model.save_to_preset(to)
         command = f"python recipes/fight_detection.py --squeezenet {squeezenet.name} --ship" if squeezenet else None
-        write_model_card(to / "model_card.md", model, {"train": clips.rows}, metrics, history, command, LIMITS)
+        limits = f"One model alone, as this is, has {np.round(right, 3).tolist()} (seeds {seeds}).\n{LIMITS}"
+        write_model_card(to / "model_card.md", model, {"train": clips.rows}, metrics, history, command, limits)
 
 
 def classifier(encoder, class_names: list[str], reads_change: bool, seed: int) -> sora_keras.SoraClassifier:
