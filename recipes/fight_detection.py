@@ -1,7 +1,7 @@
 """Find fights in surveillance clips: grouped 5-fold cross-validation of an LSTM over what changes between frames.
 
 Command: python recipes/fight_detection.py --data FOLDER
-Time: see recipes/README.md. Expected: accuracy of about 0.83, where always answering the larger class gives 0.52.
+Time: see recipes/README.md. Expected: accuracy of about 0.81, where always answering the larger class gives 0.52.
 
 FOLDER is the fight-detection-surv-dataset (252 clips; Akti et al., IPTA 2019) with clips.csv: path, label, group. A
 group is one source video: clips of one scene never stand on both sides of a split. A frozen ImageNet network reads the
