@@ -50,11 +50,11 @@ def tune(seed: int, method: str, to: Path) -> tuple[dict, dict]:
     hypermodel = ClassifierHyperModel(backbone, class_names)
     tuner = make_tuner(hypermodel, to / "search", method, NUM_TRIALS, EPOCHS, "val_loss", seed)
     tuner.search(datasets, epochs=EPOCHS)
-    save_trials(tuner, to)
+    best = save_trials(tuner, to)[0]["trial"]
 
     test = dataset(test_rows, CLIP_SPEC)
-    preset, best = tuner.oracle.get_trial(tuner.oracle.start_order[0]), tuner.oracle.get_best_trials()[0]
-    metrics = [sora_keras.evaluate_classifier(tuner.load_model(trial), test).metrics for trial in (preset, best)]
+    models = [tuner.load_model(tuner.oracle.get_trial(trial)) for trial in (tuner.oracle.start_order[0], best)]
+    metrics = [sora_keras.evaluate_classifier(model, test).metrics for model in models]
     sora_keras.save_report(metrics[1], to / "report", title=f"Best of {NUM_TRIALS} trials, seed {seed}")
     return metrics[0], metrics[1]
 

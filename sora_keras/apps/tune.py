@@ -125,7 +125,7 @@ def tune_on_directory(
     if best["status"] != "completed":
         num_trials = len(tuner.oracle.trials)
         raise ValueError(f"None of the {num_trials} trials could be trained; one of them: {best['reason']}")
-    model = tuner.get_best_models()[0]
+    model = tuner.load_model(tuner.oracle.get_trial(best["trial"]))  # `get_best_models` breaks ties in no fixed order
     evaluation = evaluate_classifier(model, dataset(2, model.clip_spec))
     title = f"{to.name}, the best of {len(tuner.oracle.trials)} trials, on its test videos"
     save_report(evaluation.metrics, to / "report", mistakes=evaluation.mistakes, title=title)
