@@ -14,7 +14,11 @@ from .data import (
     video_dataset_from_manifest as video_dataset_from_manifest,
 )
 from .evaluation import evaluate_classifier as evaluate_classifier, save_report as save_report
-from .models import SoraBackbone as SoraBackbone, SoraClassifier as SoraClassifier
+from .models import (
+    SoraBackbone as SoraBackbone,
+    SoraClassifier as SoraClassifier,
+    SoraUnderstanding as SoraUnderstanding,
+)
 from .serving import export as export, load_bundle as load_bundle
 from .video import Clip as Clip, ClipSpec as ClipSpec, read_clip as read_clip, write_video as write_video
 

@@ -209,6 +209,8 @@ def _name(reader: ClipReader) -> str:
     ]
     if reader.sound_samples:
         way.append(reader.sound_samples)
+    if reader.with_times:
+        way.append("times")
     digest = hashlib.sha256(json.dumps(way, sort_keys=True).encode()).hexdigest()
     return f"{spec.num_frames}x{spec.height}x{spec.width}-{digest[:8]}"
 

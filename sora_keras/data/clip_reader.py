@@ -20,8 +20,8 @@ FULL_SCALE = 2**15
 class ClipReader:
     """Reads rows as records, so that a clip is the same wherever it is kept: in memory, on a disk or on its way.
 
-    A record is `uint8 (record_bytes,)`: the frames `uint8 (T, H, W, 3)`, the features `float32 (T, D)`, then the sound
-    `int16 (T, S)`, which loses nothing: it is decoded to 16 bits.
+    A record is `uint8 (record_bytes,)`: the frames `uint8 (T, H, W, 3)`, the features `float32 (T, D)`, the sound
+    `int16 (T, S)`, which loses nothing: it is decoded to 16 bits, then the frames' times `float64 (T,)`.
 
     Args:
         rows: the videos.
@@ -31,6 +31,7 @@ class ClipReader:
         features: families of classical features to compute beside the frames.
         faults: what to do with videos that cannot be read.
         sound_samples: samples S of the sound around each frame to read, at 16 kHz.
+        with_times: whether records hold the frames' times, in seconds since the video's first frame.
 
     Raises:
         ValueError: if there is no such family of features, or `sound_samples` is no number of samples.
@@ -45,6 +46,7 @@ class ClipReader:
         features: Sequence[str] = (),
         faults: Faults | None = None,
         sound_samples: int = 0,
+        with_times: bool = False,
     ) -> None:
         if isinstance(sound_samples, bool) or not isinstance(sound_samples, int) or sound_samples < 0:
             raise ValueError(
@@ -60,8 +62,10 @@ class ClipReader:
         self.num_features = len(feature_names(self.features)) if self.features else 0
         self.sound_samples = sound_samples
         self.feature_bytes = 4 * clip_spec.num_frames * self.num_features
-        sound_bytes = 2 * clip_spec.num_frames * sound_samples
-        self.record_bytes = math.prod(clip_spec.shape) + self.feature_bytes + sound_bytes
+        self.sound_bytes = 2 * clip_spec.num_frames * sound_samples
+        self.with_times = with_times
+        self.time_bytes = 8 * clip_spec.num_frames if with_times else 0
+        self.record_bytes = math.prod(clip_spec.shape) + self.feature_bytes + self.sound_bytes + self.time_bytes
 
     def read(self, index: int, clip_seed: int) -> np.ndarray | None:
         """Read the clip of a row, or of its substitute.
@@ -105,6 +109,8 @@ class ClipReader:
             parts.append(features.reshape(-1).view(np.uint8))
         if self.sound_samples:
             parts.append(self._sound(row, clip).reshape(-1).view(np.uint8))
+        if self.with_times:
+            parts.append(clip.times.view(np.uint8))
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
     def _sound(self, row: Row, clip: Clip) -> np.ndarray:

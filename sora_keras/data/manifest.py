@@ -24,6 +24,7 @@ class Event:
         label: what happens.
         start_seconds: when it begins, since the video's first frame.
         end_seconds: when it is over.
+        vocabulary: name of the vocabulary that the label is of; by default the first one of the model.
 
     Raises:
         ValueError: if it does not end after it begins.
@@ -32,6 +33,7 @@ class Event:
     label: str
     start_seconds: float
     end_seconds: float
+    vocabulary: str = ""
 
     def __post_init__(self) -> None:
         _check_interval(f"Event {self.label!r}", self.start_seconds, self.end_seconds)
@@ -52,6 +54,8 @@ class Row:
         start_seconds: where the part of the video begins.
         end_seconds: where it ends; `None` is the video's end.
         attributes: whatever else is known of it, such as a person or a scenario, by name.
+        annotated: names of the vocabularies (`""` is the first) of which every event in it is noted in `events`, so
+            that none there means that none happens; those of `events` themselves need not be named.
 
     Raises:
         ValueError: if the part does not end after it begins.
@@ -70,6 +74,7 @@ class Row:
     start_seconds: float = 0.0
     end_seconds: float | None = None
     attributes: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
+    annotated: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "group", self.group or self.path)

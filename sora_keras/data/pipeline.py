@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
 import numpy as np
 import tensorflow as tf
 
 from sora_keras.data.cache import cache_clips, tfrecord_dataset
+from sora_keras.data.clip_labels import LabelOf, labels_at_times, labels_of_rows
 from sora_keras.data.clip_reader import FULL_SCALE, ClipReader
 from sora_keras.data.datasets.directory import rows_from_directory
 from sora_keras.data.epoch_order import EpochOrder
@@ -18,10 +19,9 @@ from sora_keras.data.faults import Faults
 from sora_keras.data.manifest import Row, check_classes, class_names_of
 from sora_keras.data.service import clips_from_service
 from sora_keras.data.splits import split_rows
+from sora_keras.data.vocabulary_labels import check_vocabularies
 from sora_keras.video import ClipSpec
 from sora_keras.video.sampling import Sampling, ShortVideo
-
-LABEL_MODES = ("int", "categorical", "binary", "multi_label", None)
 
 
 def video_dataset_from_directory(
@@ -147,6 +147,7 @@ def video_dataset_from_manifest(
     faults: Faults | None = None,
     service: str | None = None,
     sound_samples: int = 0,
+    vocabularies: Mapping[str, Sequence[str]] | None = None,
 ) -> Any:
     """Make a dataset from rows: the part of `video_dataset_from_directory` that comes after listing and splitting.
 
@@ -166,13 +167,17 @@ def video_dataset_from_manifest(
         faults: what to do with videos that cannot be read.
         service: address of a tf.data service to decode the videos.
         sound_samples: samples of the sound around each frame to read beside it.
+        vocabularies: name of each vocabulary -> names of its labels, for a `SoraUnderstanding`. In place of what
+            `label_mode` says, the labels are then a dict: for each vocabulary of K labels, under its name, the clip's
+            `float32 (B, K)`, and with `_frames` behind it, the frames' `float32 (B, T, K)`: 1 holds, 0 does not, -1
+            is unknown. See `sora_keras.data.vocabulary_labels`.
 
     Returns:
         A `tf.data.Dataset` as `video_dataset_from_directory` returns it.
 
     Raises:
-        ValueError: if an argument is out of its range, a row has no label or one that is not in `class_names`, or,
-            with `cache`, no video can be read.
+        ValueError: if an argument is out of its range, a row has no label or one that is not in `class_names` or its
+            vocabulary, or, with `cache`, no video can be read.
         TooManyFaultsError: if more videos cannot be read than `faults` allows, now or as they are met.
 
     Example:
@@ -183,11 +188,17 @@ def video_dataset_from_manifest(
         raise ValueError("`rows` must hold at least one video, received none.")
     _check_options(batch_size, sampling, short_video)
     class_names = list(class_names) if class_names is not None else class_names_of(rows)
-    labels = _labels(rows, label_mode, class_names)
     faults = Faults() if faults is None else faults
+    if vocabularies is None:
+        label = labels_of_rows(rows, label_mode, class_names)
+    else:
+        check_vocabularies(rows, vocabularies)
+        _refuse_substitutes(faults)
+        label = labels_at_times(rows, vocabularies)
     faults.expect(rows)
     faults.check_budget()
-    reader = ClipReader(rows, clip_spec, sampling, short_video, features, faults, sound_samples)
+    with_times = vocabularies is not None
+    reader = ClipReader(rows, clip_spec, sampling, short_video, features, faults, sound_samples, with_times)
     if cache and service:
         raise ValueError(f"A cache is filled by this machine alone: leave out `cache` or `service={service!r}`.")
     epoch_order: EpochOrder | None
@@ -197,7 +208,7 @@ def video_dataset_from_manifest(
         order, epoch_order, records = _distributed(reader, service, batch_size, shuffle, seed)
     else:
         order, epoch_order, records = _decoded(reader, batch_size, shuffle, seed)
-    dataset = records.map(_to_clips(reader, labels, label_mode), tf.data.AUTOTUNE, deterministic=True)
+    dataset = records.map(_to_clips(reader, label), tf.data.AUTOTUNE, deterministic=True)
     dataset = dataset.prefetch(tf.data.AUTOTUNE)
     # Skipping makes the length unknown to tf.data, which costs Keras its progress bar and makes it warn at the end of
     # every epoch. What it is told instead holds when nothing is skipped; it copes with an epoch that ends earlier.
@@ -286,51 +297,42 @@ def _cached(
     return clips.rows.tolist(), epoch_order, positions.map(load, tf.data.AUTOTUNE, deterministic=True)
 
 
-def _to_clips(reader: ClipReader, labels: np.ndarray, label_mode: str | None) -> Callable[[Any, Any], Any]:
-    """Records and row numbers to frames (and features, and sound) and labels."""
-    spec, frame_bytes = reader.clip_spec, math.prod(reader.clip_spec.shape)
-    features_end = frame_bytes + reader.feature_bytes
+def _to_clips(reader: ClipReader, label: LabelOf | None) -> Callable[[Any, Any], Any]:
+    """Records and row numbers to frames (and features, and sound) and labels, which `label` gives for both."""
+    spec, features_start = reader.clip_spec, math.prod(reader.clip_spec.shape)
+    sound_start = features_start + reader.feature_bytes
+    times_start = sound_start + reader.sound_bytes
 
     def convert(records: Any, indices: Any) -> Any:
         def part(part_records: Any, shape: tuple[int, ...]) -> Any:
             reshaped = tf.reshape(part_records, tf.concat([tf.shape(indices), shape], 0))
             return tf.ensure_shape(reshaped, (*indices.shape, *shape))
 
-        inputs = {"frames": part(records[..., :frame_bytes], spec.shape)}
+        inputs = {"frames": part(records[..., :features_start], spec.shape)}
         if reader.num_features:
             shape = (spec.num_frames, reader.num_features, 4)
-            inputs["features"] = tf.bitcast(part(records[..., frame_bytes:features_end], shape), tf.float32)
+            inputs["features"] = tf.bitcast(part(records[..., features_start:sound_start], shape), tf.float32)
         if reader.sound_samples:
-            stored = tf.bitcast(part(records[..., features_end:], (spec.num_frames, reader.sound_samples, 2)), tf.int16)
+            shape = (spec.num_frames, reader.sound_samples, 2)
+            stored = tf.bitcast(part(records[..., sound_start:times_start], shape), tf.int16)
             inputs["sound"] = tf.cast(stored, tf.float32) / FULL_SCALE
         given = inputs if len(inputs) > 1 else inputs["frames"]
-        return given if label_mode is None else (given, tf.gather(tf.constant(labels), indices))
+        if label is None:
+            return given
+        times = None
+        if reader.with_times:
+            times = tf.bitcast(part(records[..., times_start:], (spec.num_frames, 8)), tf.float64)
+        return given, label(indices, times)
 
     return convert
 
 
-def _labels(rows: Sequence[Row], label_mode: str | None, class_names: Sequence[str]) -> np.ndarray:
-    """A label for each row, as `label_mode` wants it."""
-    if label_mode not in LABEL_MODES:
-        raise ValueError(f"`label_mode` must be one of {LABEL_MODES}, received {label_mode!r}.")
-    if label_mode is None:
-        return np.zeros(len(rows), np.int32)
-    index_of = {name: index for index, name in enumerate(class_names)}
-    for row in rows:
-        if label_mode == "multi_label" and (unknown := sorted(set(row.labels) - set(class_names))):
-            raise ValueError(f"{row.path} has the labels {unknown}, expected some of {list(class_names)}.")
-        if label_mode != "multi_label" and row.label not in index_of:
-            raise ValueError(f"{row.path} has the label {row.label!r}, expected one of {list(class_names)}.")
-    if label_mode == "multi_label":
-        return np.array([[name in row.labels for name in class_names] for row in rows], np.float32)
-    labels = np.array([index_of[row.label] for row in rows], np.int32)  # type: ignore[index]
-    if label_mode == "categorical":
-        return np.eye(len(class_names), dtype=np.float32)[labels]
-    if label_mode == "binary":
-        if len(class_names) != 2:
-            raise ValueError(f'`label_mode="binary"` needs exactly 2 classes, received {len(class_names)}.')
-        return labels.astype(np.float32)[:, None]
-    return labels
+def _refuse_substitutes(faults: Faults) -> None:
+    if faults.policy == "substitute":
+        raise ValueError(
+            'No video stands in for another one\'s events: `vocabularies` goes with the policies "skip" and "raise", '
+            'received "substitute".'
+        )
 
 
 def _check_options(batch_size: int | None, sampling: str, short_video: str) -> None:

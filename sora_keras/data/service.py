@@ -166,7 +166,7 @@ def _epoch(reader: ClipReader, order: np.ndarray, shuffle: bool, rng: np.random.
     )
     way = json.dumps([
         __version__, reader.clip_spec.get_config(), reader.sampling, reader.short_video, reader.features,
-        reader.sound_samples,
+        reader.sound_samples, reader.with_times,
     ])  # fmt: skip
 
     def read(path: Any, part: Any, index: Any, clip_seed: Any) -> tuple[Any, Any, Any, Any]:
@@ -215,10 +215,11 @@ def _register_reader() -> None:
 
 def _read_record(way: bytes, path: bytes, part: np.ndarray, clip_seed: np.int64) -> tuple[np.ndarray, bytes]:
     """The record of a clip and an empty reason, or zeros and what is wrong with the video."""
-    clip_spec, sampling, short_video, features, sound_samples = _parsed(way)
+    clip_spec, sampling, short_video, features, sound_samples, with_times = _parsed(way)
     end_seconds = None if np.isinf(part[1]) else float(part[1])
     row = Row(os.fsdecode(path), start_seconds=float(part[0]), end_seconds=end_seconds)
-    reader = ClipReader([row], clip_spec, sampling, short_video, features, Faults(max_failures=1.0), sound_samples)
+    faults = Faults(max_failures=1.0)
+    reader = ClipReader([row], clip_spec, sampling, short_video, features, faults, sound_samples, with_times)
     record = reader.read(0, int(clip_seed))
     if record is None:
         return np.zeros(reader.record_bytes, np.uint8), next(iter(reader.faults)).reason.encode()
@@ -226,13 +227,13 @@ def _read_record(way: bytes, path: bytes, part: np.ndarray, clip_seed: np.int64)
 
 
 @functools.lru_cache(maxsize=64)
-def _parsed(way: bytes) -> tuple[ClipSpec, str, str, tuple[str, ...], int]:
-    version, clip_spec, sampling, short_video, features, sound_samples = json.loads(way)
+def _parsed(way: bytes) -> tuple[ClipSpec, str, str, tuple[str, ...], int, bool]:
+    version, clip_spec, sampling, short_video, features, sound_samples, with_times = json.loads(way)
     if version != __version__:
         raise RuntimeError(
             f"The client runs sora_keras {version}, this worker {__version__}: start workers of the client's version."
         )
-    return ClipSpec.from_config(clip_spec), sampling, short_video, tuple(features), sound_samples
+    return ClipSpec.from_config(clip_spec), sampling, short_video, tuple(features), sound_samples, with_times
 
 
 def _check_dispatcher(address: str) -> None:

@@ -24,6 +24,7 @@ from sora_keras.layers.speed_pretext import SpeedPretext
 from sora_keras.layers.temporal_difference import TemporalDifference
 from sora_keras.layers.temporal_shift import TemporalShift
 from sora_keras.layers.time_distributed import TimeDistributed
+from sora_keras.layers.top_pooling import TopPooling
 from sora_keras.layers.waveform_augmentation import RandomGain, RandomNoise, RandomTimeShift
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "TemporalDifference",
     "TemporalShift",
     "TimeDistributed",
+    "TopPooling",
     "classes_changed",
     "default_augmentation",
 ]

@@ -7,16 +7,20 @@ from sora_keras.models.efficientnet_lite import EfficientNetLite0, efficientnet_
 from sora_keras.models.feature_gan import FeatureGAN
 from sora_keras.models.frozen_encoders import split_after_encoders
 from sora_keras.models.image_encoder import image_encoder, unfreeze
+from sora_keras.models.known_crossentropy import KnownBinaryCrossentropy
 from sora_keras.models.smoothed_crossentropy import SmoothedCrossentropy
 from sora_keras.models.squeezenet import SqueezeNet
+from sora_keras.models.understanding import SoraUnderstanding
 
 __all__ = [
     "EfficientNetLite0",
     "FeatureGAN",
+    "KnownBinaryCrossentropy",
     "ModelDescription",
     "SmoothedCrossentropy",
     "SoraBackbone",
     "SoraClassifier",
+    "SoraUnderstanding",
     "SqueezeNet",
     "describe_model",
     "efficientnet_lite0_weights",

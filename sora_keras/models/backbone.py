@@ -13,6 +13,7 @@ from sora_keras.models.audio_stream import sound_features, sound_input
 from sora_keras.models.column_normalization import normalize_columns
 from sora_keras.models.frame_streams import MOTIONS, frame_features, smallest_side
 from sora_keras.models.presets import BACKBONES, load_preset, save_preset
+from sora_keras.models.rebuilding import rebuild
 from sora_keras.models.sequence import SEQUENCES, average_frame, read_sequence, spread_over_frames
 from sora_keras.video.clip import ClipSpec
 
@@ -182,10 +183,7 @@ class SoraBackbone(keras.Model):
             "motion_encoder": encoder if motion_encoder == SAME_ENCODER else motion_encoder,
         }
         clip_spec = ClipSpec.from_config(config["clip_spec"])
-        backbone = cls(**{**config, **encoders, "clip_spec": clip_spec, "trainable": True})
-        if not config.get("trainable", True):
-            backbone.trainable = False  # only now does it reach the layers
-        return backbone
+        return rebuild(cls, {**config, **encoders, "clip_spec": clip_spec})
 
     @classmethod
     def from_preset(cls, name_or_path: str | os.PathLike[str], clip_spec: ClipSpec | None = None) -> SoraBackbone:

@@ -11,6 +11,7 @@ from keras import layers
 
 from sora_keras.models.backbone import SoraBackbone
 from sora_keras.models.presets import BACKBONES, load_preset, save_preset
+from sora_keras.models.rebuilding import rebuild
 from sora_keras.video.clip import ClipSpec
 
 
@@ -128,8 +129,4 @@ class SoraClassifier(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> SoraClassifier:
         """The inverse of `get_config`."""
         backbone = keras.saving.deserialize_keras_object(config["backbone"], custom_objects=custom_objects)
-        trainable = config.get("trainable", True)
-        model = cls(**{**config, "backbone": backbone, "trainable": True})
-        if not trainable:
-            model.trainable = False  # only now does it reach the layers
-        return model
+        return rebuild(cls, {**config, "backbone": backbone})
