@@ -31,4 +31,4 @@ from .pipeline import (
 )
 from .splits import k_fold as k_fold, official_split as official_split, split_rows as split_rows
 from .statistics import channel_statistics as channel_statistics
-from .vocabulary_labels import vocabulary_labels as vocabulary_labels
+from .timed_labels import vocabulary_labels as vocabulary_labels

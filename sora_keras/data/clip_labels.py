@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from sora_keras.data.manifest import Row
-from sora_keras.data.vocabulary_labels import FRAMES_SUFFIX, vocabulary_labels
+from sora_keras.data.timed_labels import FRAMES_SUFFIX, vocabulary_labels
 
 LABEL_MODES = ("int", "categorical", "binary", "multi_label", None)
 LabelOf = Callable[[Any, Any], Any]

@@ -19,7 +19,7 @@ from sora_keras.data.faults import Faults
 from sora_keras.data.manifest import Row, check_classes, class_names_of
 from sora_keras.data.service import clips_from_service
 from sora_keras.data.splits import split_rows
-from sora_keras.data.vocabulary_labels import check_vocabularies
+from sora_keras.data.timed_labels import check_vocabularies
 from sora_keras.video import ClipSpec
 from sora_keras.video.sampling import Sampling, ShortVideo
 

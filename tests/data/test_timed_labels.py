@@ -5,7 +5,7 @@ import pytest
 
 from sora_keras import ClipSpec, video_dataset_from_manifest
 from sora_keras.data import Event, Faults, Row, vocabulary_labels
-from sora_keras.data.vocabulary_labels import check_vocabularies
+from sora_keras.data.timed_labels import check_vocabularies
 from sora_keras.video import write_video
 
 VOCABULARIES = {"event": ["walk", "fall"], "person": ["anna", "ben", "eve"]}
