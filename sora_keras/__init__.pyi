@@ -9,6 +9,7 @@ from . import (
     training as training,
     video as video,
 )
+from .apps import score_video as score_video, understand as understand
 from .data import (
     video_dataset_from_directory as video_dataset_from_directory,
     video_dataset_from_manifest as video_dataset_from_manifest,

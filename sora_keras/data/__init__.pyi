@@ -3,6 +3,7 @@ from .clip_spec_suggestion import (
     ClipSpecSuggestion as ClipSpecSuggestion,
     suggest_clip_spec as suggest_clip_spec,
 )
+from .datasets.digit_events import make_digit_events as make_digit_events
 from .datasets.directory import rows_from_directory as rows_from_directory
 from .datasets.kth import read_kth as read_kth
 from .datasets.moving_digits import make_moving_digits as make_moving_digits
@@ -15,6 +16,7 @@ from .datasets.ucsd_ped2 import read_ucsd_ped2 as read_ucsd_ped2
 from .datasets.youtube8m import youtube8m_dataset as youtube8m_dataset
 from .downloading.download import download as download
 from .epoch_order import EpochOrder as EpochOrder
+from .event_manifest import read_events as read_events
 from .events import during_event as during_event
 from .faults import Fault as Fault, Faults as Faults, TooManyFaultsError as TooManyFaultsError
 from .manifest import (
@@ -32,3 +34,8 @@ from .pipeline import (
 from .splits import k_fold as k_fold, official_split as official_split, split_rows as split_rows
 from .statistics import channel_statistics as channel_statistics
 from .timed_labels import vocabulary_labels as vocabulary_labels
+from .windows import (
+    rows_of_windows as rows_of_windows,
+    throughout as throughout,
+    without_times as without_times,
+)

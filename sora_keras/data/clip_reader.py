@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 
@@ -11,7 +10,7 @@ import numpy as np
 from sora_keras.data.faults import Faults, TooManyFaultsError
 from sora_keras.data.manifest import Row
 from sora_keras.features import extract_features, feature_names
-from sora_keras.video import Clip, ClipSpec, VideoError, read_clip, read_sound_windows
+from sora_keras.video import Clip, ClipSpec, VideoError, read_clip, read_sound_or_silence
 
 SUBSTITUTES_TRIED = 10
 FULL_SCALE = 2**15
@@ -115,13 +114,7 @@ class ClipReader:
 
     def _sound(self, row: Row, clip: Clip) -> np.ndarray:
         """What is heard around each frame, `int16 (T, S)`; a sound that is missing or broken is silent."""
-        try:
-            sound = read_sound_windows(row.path, clip.times, self.sound_samples)
-        except VideoError as error:
-            logging.getLogger(__name__).warning("no sound: %s", error)
-            sound = None
-        if sound is None:
-            return np.zeros((len(clip.times), self.sound_samples), np.int16)
+        sound = read_sound_or_silence(row.path, clip.times, self.sound_samples)
         return np.round(sound * FULL_SCALE).astype(np.int16)
 
     def substitutes(self, index: int, clip_seed: int) -> list[int]:

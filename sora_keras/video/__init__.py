@@ -1,6 +1,7 @@
 """Video files to clips and back, and clips to cleaner clips: NumPy, PyAV and OpenCV, never TensorFlow."""
 
 from sora_keras.video.clip import Clip, ClipSpec
+from sora_keras.video.cutting import cut_video
 from sora_keras.video.denoising import (
     bilateral_over_space,
     denoise_along_motion,
@@ -18,6 +19,7 @@ from sora_keras.video.probing import VideoInfo, probe
 from sora_keras.video.reading import read_clip, read_windows, stream_frames
 from sora_keras.video.sampling import sample_times
 from sora_keras.video.sound import read_sound, read_sound_windows
+from sora_keras.video.sound_or_silence import read_sound_or_silence
 from sora_keras.video.writing import write_video
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "VideoError",
     "VideoInfo",
     "bilateral_over_space",
+    "cut_video",
     "denoise_along_motion",
     "drop_frozen_frames",
     "estimate_noise",
@@ -36,6 +39,7 @@ __all__ = [
     "probe",
     "read_clip",
     "read_sound",
+    "read_sound_or_silence",
     "read_sound_windows",
     "read_windows",
     "remove_letterbox",
