@@ -59,3 +59,15 @@ def test_broken_videos(model_folder, real_data, tmp_path, capsys, name, expected
     assert (code, name in printed.err, (tmp_path / "out" / "timeline.csv").is_file()) == (
         expected, expected == 2, expected == 0
     )  # fmt: skip
+
+
+@pytest.mark.real_data
+def test_people_prints_and_writes_when_somebody_is_there(real_data, tmp_path, capsys):
+    video = real_data / "scenes" / "people_one_by_one.mp4"
+    options = ["--to", str(tmp_path / "out"), "--seconds-between-frames", "6", "--zoom", "1"]
+    assert main(["people", str(video), *options]) == 0
+    assert "people at most" in capsys.readouterr().out
+    with open(tmp_path / "out" / "people.csv", newline="") as file:
+        counts = [int(line["count"]) for line in csv.DictReader(file)]
+    assert 0 < max(counts) <= 3
+    assert min(counts) == 0

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from sora_keras.cli import classify, data, understand
 from sora_keras.cli.outcome import ERROR_EXIT_CODE
 
-WITHOUT_TENSORFLOW = ("audit", "check", "data-service", "download")
+WITHOUT_TENSORFLOW = ("audit", "check", "data-service", "download", "people")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +51,7 @@ def _import_tensorflow_quietly() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sora-keras",
-        description="Train, judge, export and use video classifiers.",
+        description="Train, judge, export and use video models.",
         epilog="Example: sora-keras train clips --to saved_models/clips; sora-keras predict saved_models/clips a.mp4",
     )
     actions = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -15,6 +15,7 @@ from sora_keras.video.frame_repair import repair_broken_frames
 from sora_keras.video.frozen_frames import drop_frozen_frames
 from sora_keras.video.letterbox import remove_letterbox
 from sora_keras.video.opening import VideoError
+from sora_keras.video.person_detection import detect_people
 from sora_keras.video.probing import VideoInfo, probe
 from sora_keras.video.reading import read_clip, read_windows, stream_frames
 from sora_keras.video.sampling import sample_times
@@ -30,6 +31,7 @@ __all__ = [
     "bilateral_over_space",
     "cut_video",
     "denoise_along_motion",
+    "detect_people",
     "drop_frozen_frames",
     "estimate_noise",
     "gaussian_over_space",
