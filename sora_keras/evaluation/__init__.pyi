@@ -21,3 +21,4 @@ from .segments import (
 from .temporal_detection import detection_metrics as detection_metrics
 from .temporal_iou import temporal_ious as temporal_ious
 from .thresholds import best_thresholds as best_thresholds
+from .youtube8m_metrics import youtube8m_metrics as youtube8m_metrics

@@ -12,7 +12,9 @@ from sora_keras.layers.cleaning import (
 )
 from sora_keras.layers.clip_augmentation import ClipAugmentation
 from sora_keras.layers.clip_mixing import ClipCutMix, ClipMixUp
+from sora_keras.layers.context_gating import ContextGating
 from sora_keras.layers.default_augmentation import default_augmentation
+from sora_keras.layers.mixture_of_experts import MixtureOfExperts
 from sora_keras.layers.optical_flow import OpticalFlow
 from sora_keras.layers.position_embedding import PositionEmbedding
 from sora_keras.layers.random_frame_drop import RandomFrameDrop
@@ -34,10 +36,12 @@ __all__ = [
     "ClipAugmentation",
     "ClipCutMix",
     "ClipMixUp",
+    "ContextGating",
     "GaussianOverSpace",
     "GaussianOverTime",
     "MedianOverSpace",
     "MedianOverTime",
+    "MixtureOfExperts",
     "OpticalFlow",
     "PositionEmbedding",
     "RandomFrameDrop",

@@ -7,14 +7,16 @@ from typing import Any
 import keras
 from keras import ops
 
+OPEN = 5.0  # a gate of 0.993
+
 
 @keras.saving.register_keras_serializable(package="sora_keras")
 class ContextGating(keras.layers.Layer):
     """Multiply each feature by a gate between 0 and 1 that is learned from all features: `sigmoid(x W + b) * x`.
 
     Behind a classifier it reads the probabilities of all labels and lowers those that do not go together. These may
-    come as logits: the gated probability then leaves as a logit too, computed without leaving the logarithms, so that
-    none of its precision is lost next to 0 and 1.
+    come as logits: the gated probability then leaves as a logit too, computed on logarithms, so that none of its
+    precision is lost next to 0 and 1. All gates begin open, at 0.993, so that the layer first changes nothing.
 
     Args:
         from_logits: whether the inputs stand for the probabilities `sigmoid(inputs)`.
@@ -43,8 +45,9 @@ class ContextGating(keras.layers.Layer):
         """W and b."""
         size = input_shape[-1]
         penalty = keras.regularizers.L2(self.l2) if self.l2 else None
-        self.kernel = self.add_weight(shape=(size, size), regularizer=penalty, name="kernel")
-        self.bias = self.add_weight(shape=(size,), initializer="zeros", name="bias")
+        # A gate that begins half open bounds the probability of what is certain until it has learned to open.
+        self.kernel = self.add_weight(shape=(size, size), initializer="zeros", regularizer=penalty, name="kernel")
+        self.bias = self.add_weight(shape=(size,), initializer=keras.initializers.Constant(OPEN), name="bias")
 
     def call(self, inputs: Any) -> Any:
         """With probabilities p and q of the logits a and b, the logit of `p q` is `-log(e^-a + e^-b + e^-(a + b))`."""

@@ -11,6 +11,7 @@ from sora_keras.models.known_crossentropy import KnownBinaryCrossentropy
 from sora_keras.models.smoothed_crossentropy import SmoothedCrossentropy
 from sora_keras.models.squeezenet import SqueezeNet
 from sora_keras.models.understanding import SoraUnderstanding
+from sora_keras.models.youtube8m import youtube8m_model
 
 __all__ = [
     "EfficientNetLite0",
@@ -27,4 +28,5 @@ __all__ = [
     "image_encoder",
     "split_after_encoders",
     "unfreeze",
+    "youtube8m_model",
 ]
