@@ -88,5 +88,5 @@ def percentile_interval(
         return 0.0, 1.0
     low, high = np.quantile(resampled[~np.isnan(resampled)], [(1 - confidence) / 2, (1 + confidence) / 2])
     if low == high:
-        return wilson_interval(value * num_units, num_units, confidence)
+        return wilson_interval(min(max(value, 0.0), 1.0) * num_units, num_units, confidence)  # 1 is off by rounding
     return min(float(low), value), max(float(high), value)

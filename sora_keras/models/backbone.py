@@ -11,7 +11,7 @@ from keras import layers
 
 from sora_keras.models.audio_stream import sound_features, sound_input
 from sora_keras.models.column_normalization import normalize_columns
-from sora_keras.models.frame_streams import MOTIONS, frame_features, smallest_side
+from sora_keras.models.frame_streams import MOTIONS, POOLINGS, frame_features, smallest_side
 from sora_keras.models.presets import BACKBONES, load_preset, save_preset
 from sora_keras.models.rebuilding import rebuild
 from sora_keras.models.sequence import SEQUENCES, average_frame, read_sequence, spread_over_frames
@@ -59,6 +59,8 @@ class SoraBackbone(keras.Model):
             so that the model does without.
         rematerialize: whether training computes what blocks and encoders made of each frame again in the backward pass,
             in place of keeping it: a tenth of the memory for a seventh more time, the same gradients.
+        pooling: what the blocks make of a picture: `"avg"`, the average over space, or `"max"`, the maximum, which
+            finds what is small and does not mind how often it is there.
 
     Call arguments:
         inputs: frames `uint8 (B, T, H, W, 3)`, RGB; with further inputs a dict of `frames`, `features`,
@@ -104,11 +106,13 @@ class SoraBackbone(keras.Model):
         has_padding: bool = False,
         sound_samples: int = 0,
         rematerialize: bool = False,
+        pooling: str = "avg",
         name: str | None = "sora_backbone",
         **kwargs: Any,
     ) -> None:
         _check_choice("motion", motion, MOTIONS)
         _check_choice("sequence", sequence, SEQUENCES)
+        _check_choice("pooling", pooling, tuple(POOLINGS))
         _check_arguments(clip_spec, filters, units, motion, frame_encoder, motion_encoder, num_features, sound_samples)
         normalization = _checked_statistics(normalization)
         has_frames = bool(filters) or frame_encoder is not None or motion_encoder is not None
@@ -119,7 +123,7 @@ class SoraBackbone(keras.Model):
         if has_frames:
             features, encoded = frame_features(
                 inputs["frames"], filters, motion, l2, frame_encoder, motion_encoder, normalization, padding_mask,
-                rematerialize,
+                rematerialize, pooling,
             )  # fmt: skip
             parts.append(features)
         if num_features:
@@ -147,6 +151,7 @@ class SoraBackbone(keras.Model):
         self.has_padding = has_padding
         self.sound_samples = sound_samples
         self.rematerialize = rematerialize
+        self.pooling = pooling
         self.encoder_outputs = encoded
 
     def get_config(self) -> dict[str, Any]:
@@ -167,6 +172,7 @@ class SoraBackbone(keras.Model):
             "has_padding": self.has_padding,
             "sound_samples": self.sound_samples,
             "rematerialize": self.rematerialize,
+            "pooling": self.pooling,
             "name": self.name,
             "trainable": self.trainable,
         }

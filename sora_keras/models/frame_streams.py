@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import keras
@@ -11,6 +12,7 @@ from sora_keras.layers import OpticalFlow, TemporalDifference, TemporalShift, Ti
 from sora_keras.models.column_normalization import normalize_columns
 
 MOTIONS = (None, "difference", "shift", "flow")
+POOLINGS = {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}
 FLOW_STRIDE = 2
 GRAY = 127.0
 CHANGE_GAIN = 3.0  # most changes are small beside what an image network was trained on
@@ -28,6 +30,7 @@ def frame_features(
     normalization: list[list[float]] | None,
     padding_mask: keras.KerasTensor | None = None,
     rematerialize: bool = False,
+    pooling: str = "avg",
 ) -> tuple[keras.KerasTensor, list[keras.KerasTensor]]:
     """Connect the streams of appearance and motion.
 
@@ -50,6 +53,7 @@ def frame_features(
         normalization: means and variances of the channels, or `None` for -1..1.
         padding_mask: bool `(B, T)`, true where a frame is real; `None` if all are.
         rematerialize: whether training keeps no activations of the encoders and computes them again.
+        pooling: `"avg"` or `"max"`, what the blocks make of a picture.
 
     Returns:
         Features `(B, T, D)`, and those of each encoder as it gives them.
@@ -62,6 +66,7 @@ def frame_features(
     """
     scaled = _scale(frames, normalization)
     streams, encoded = [], []
+    blocks = functools.partial(_conv_blocks, filters=filters, l2=l2, rematerialize=rematerialize, pooling=pooling)
     if frame_encoder is not None:
         appearance = _distribute(frame_encoder, 64, rematerialize)
         encoded.append(appearance(frames))
@@ -69,7 +74,7 @@ def frame_features(
     elif filters:
         if motion == "difference" and motion_encoder is None:
             scaled = TemporalDifference(name="difference")(scaled)
-        streams.append(_conv_blocks(scaled, filters, l2, "frame_encoder", rematerialize, shift=motion == "shift"))
+        streams.append(blocks(scaled, "frame_encoder", shift=motion == "shift"))
     if motion_encoder is not None:
         # One encoder for both is one layer, called twice.
         change = (
@@ -81,11 +86,11 @@ def frame_features(
         streams.append(normalize_columns(encoded[-1], padding_mask, "normalize_change"))
     elif frame_encoder is not None and motion == "difference":
         difference = TemporalDifference(name="difference")(scaled)[..., 3:]
-        streams.append(_conv_blocks(difference, filters, l2, "motion_encoder", rematerialize))
+        streams.append(blocks(difference, "motion_encoder"))
     elif frame_encoder is not None and motion == "shift":
-        streams.append(_conv_blocks(scaled, filters, l2, "motion_encoder", rematerialize, shift=True))
+        streams.append(blocks(scaled, "motion_encoder", shift=True))
     if motion == "flow":
-        streams.append(_conv_blocks(_flow_picture(frames), filters, l2, "motion_encoder", rematerialize))
+        streams.append(blocks(_flow_picture(frames), "motion_encoder"))
     features = streams[0] if len(streams) == 1 else layers.Concatenate(name="frame_features")(streams)
     return features, encoded
 
@@ -117,24 +122,31 @@ def _flow_picture(frames: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def _conv_blocks(
-    pictures: keras.KerasTensor, filters: Sequence[int], l2: float, name: str, rematerialize: bool, shift: bool = False
+    pictures: keras.KerasTensor,
+    name: str,
+    filters: Sequence[int],
+    l2: float,
+    rematerialize: bool,
+    pooling: str,
+    shift: bool = False,
 ) -> keras.KerasTensor:
-    """Blocks of 3x3 convolution, ReLU and 2x2 max pooling, averaged over space: `(B, T, H, W, C)` -> `(B, T, D)`."""
+    """Blocks of 3x3 convolution, ReLU and 2x2 max pooling, pooled over space: `(B, T, H, W, C)` -> `(B, T, D)`."""
     if not shift:
-        return _distribute(_conv_encoder(pictures.shape[2:], filters, l2, name), filters[0], rematerialize)(pictures)
+        encoder = _conv_encoder(pictures.shape[2:], filters, l2, name, pooling)
+        return _distribute(encoder, filters[0], rematerialize)(pictures)
     for index in range(len(filters)):
         if index:
             pictures = TemporalShift(name=f"shift_{index}")(pictures)
-        is_last = index == len(filters) - 1
-        block = _conv_encoder(pictures.shape[2:], filters[index : index + 1], l2, f"{name}_{index}", average=is_last)
+        last = pooling if index == len(filters) - 1 else None
+        block = _conv_encoder(pictures.shape[2:], filters[index : index + 1], l2, f"{name}_{index}", last)
         pictures = _distribute(block, filters[index], rematerialize)(pictures)
     return pictures
 
 
 def _conv_encoder(
-    shape: tuple[int, ...], filters: Sequence[int], l2: float, name: str, average: bool = True
+    shape: tuple[int, ...], filters: Sequence[int], l2: float, name: str, pooling: str | None
 ) -> keras.Model:
-    """One picture `(H, W, C)` to `(D,)`, or to `(h, w, D)` without the average over space."""
+    """One picture `(H, W, C)` to `(D,)`, or to `(h, w, D)` without pooling over space."""
     image = x = keras.Input(shape, name="image")
     penalty = keras.regularizers.L2(l2) if l2 else None
     for index, channels in enumerate(filters):
@@ -142,8 +154,8 @@ def _conv_encoder(
             channels, 3, padding="same", activation="relu", kernel_regularizer=penalty, name=f"conv_{index}"
         )(x)
         x = layers.MaxPooling2D(2, name=f"pool_{index}")(x)
-    if average:
-        x = layers.GlobalAveragePooling2D(name="average")(x)
+    if pooling:
+        x = POOLINGS[pooling](name="pooling")(x)
     return keras.Model(image, x, name=name)
 
 

@@ -37,6 +37,8 @@ class SoraUnderstanding(keras.Model):
         dropout: share of the sequence features dropped while training, 0 to 1.
         learning_rate: Adam's, as compiled.
         l2: L2 penalty on the weights of its Dense layers.
+        with_frame_features: whether frames are scored by their own features beside those of the sequence: for what one
+            frame shows, such as who somebody is.
         thresholds: for each vocabulary, the probability from which on each label is taken to hold; by default 0.5. Set
             them by `sora_keras.evaluation.best_thresholds` on videos for validation: `model.thresholds = ...`.
 
@@ -67,6 +69,7 @@ class SoraUnderstanding(keras.Model):
         dropout: float = 0.2,
         learning_rate: float = 1e-3,
         l2: float = 0.0,
+        with_frame_features: bool = False,
         thresholds: Mapping[str, Sequence[float]] | None = None,
         name: str | None = "sora_understanding",
         **kwargs: Any,
@@ -75,6 +78,8 @@ class SoraUnderstanding(keras.Model):
         if pooling not in POOLINGS:
             raise ValueError(f"`pooling` must be one of {', '.join(map(repr, POOLINGS))}, received {pooling!r}.")
         features = backbone.output["sequence_features"]
+        if with_frame_features:
+            features = layers.Concatenate(name="scored_features")([features, backbone.output["frame_features"]])
         if dropout:
             features = layers.Dropout(dropout, name="dropout")(features)
         mask = backbone.input["padding_mask"] if backbone.has_padding else None
@@ -93,6 +98,7 @@ class SoraUnderstanding(keras.Model):
         self.dropout = dropout
         self.learning_rate = learning_rate
         self.l2 = l2
+        self.with_frame_features = with_frame_features
         self.thresholds = thresholds or {vocabulary: [0.5] * len(names) for vocabulary, names in vocabularies.items()}
         self.compile(
             optimizer=keras.optimizers.Adam(learning_rate),
@@ -130,6 +136,7 @@ class SoraUnderstanding(keras.Model):
             "dropout": self.dropout,
             "learning_rate": self.learning_rate,
             "l2": self.l2,
+            "with_frame_features": self.with_frame_features,
             "thresholds": self.thresholds,
             "name": self.name,
             "trainable": self.trainable,

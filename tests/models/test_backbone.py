@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from sora_keras import ClipSpec, SoraBackbone, SoraClassifier
+from sora_keras.layers import TimeDistributed
 from sora_keras.models.squeezenet import SqueezeNet
 
 SPEC = ClipSpec(num_frames=4, height=16, width=24)
@@ -51,6 +52,22 @@ def test_a_classifier_of_padded_clips_passes_the_shared_check(check_video_model)
         return {"frames": frames, "padding_mask": np.arange(frames.shape[1]) < [[3], [frames.shape[1]]]}
 
     check_video_model(build, SPEC, lambda batch_size, _: (batch_size, 3), np.array([0, 2]), with_mask)
+
+
+@pytest.mark.parametrize("motion", ["difference", "shift"])
+def test_blocks_pool_over_space_as_told(motion):
+    average, maximum = (small_backbone(motion=motion, pooling=pooling) for pooling in ("avg", "max"))
+    maximum.set_weights(average.get_weights())
+    encoders = [layer.layer for layer in average.layers if isinstance(layer, TimeDistributed)]
+    spread = keras.Model(encoders[-1].inputs, encoders[-1].layers[-2].output)  # before the pooling
+    pictures = np.random.default_rng(2).normal(size=(3, *spread.input_shape[1:])).astype(np.float32)
+    places = spread.predict(pictures, verbose=0)
+    of_maximum = [layer.layer for layer in maximum.layers if isinstance(layer, TimeDistributed)][-1]
+    np.testing.assert_allclose(encoders[-1].predict(pictures, verbose=0), places.mean((1, 2)), atol=1e-5)
+    np.testing.assert_allclose(of_maximum.predict(pictures, verbose=0), places.max((1, 2)), atol=1e-5)
+    assert SoraBackbone.from_config(maximum.get_config()).pooling == "max"
+    with pytest.raises(ValueError, match="`pooling` must be one of 'avg', 'max', received 'mean'"):
+        small_backbone(pooling="mean")
 
 
 def test_default_is_the_published_network():

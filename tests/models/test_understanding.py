@@ -43,6 +43,15 @@ def test_a_clip_is_pooled_from_its_frames():
     np.testing.assert_allclose(top["event"], top["event_frames"].max(1), atol=1e-6)  # an eighth of 6 frames: one
 
 
+def test_frames_may_be_scored_by_their_own_features_too():
+    model = understanding(with_frame_features=True)
+    frames = np.random.default_rng(0).integers(0, 256, (3, *SPEC.shape), dtype=np.uint8)
+    parts = model.backbone.predict(frames, verbose=0)
+    kernel, bias = model.get_layer("person_frames").get_weights()
+    expected = np.concatenate([parts["sequence_features"], parts["frame_features"]], axis=-1) @ kernel + bias
+    np.testing.assert_allclose(model.predict(frames, verbose=0)["person_frames"], expected, atol=1e-4)
+
+
 @pytest.mark.parametrize("pooling", ["attention", "top"])
 def test_padding_changes_nothing(pooling):
     model = understanding(has_padding=True, pooling=pooling)
@@ -103,7 +112,7 @@ def test_learns_when_from_clip_labels_alone(pooling):
 
 
 def test_config_and_thresholds_are_kept(tmp_path):
-    model = understanding(pooling="top", dropout=0.3, learning_rate=0.007, l2=0.01)
+    model = understanding(pooling="top", dropout=0.3, learning_rate=0.007, l2=0.01, with_frame_features=True)
     assert model.thresholds == {"event": [0.5, 0.5, 0.5], "person": [0.5, 0.5]}
     model.thresholds = {"event": [0.2, 0.3, 0.4], "person": [0.6, 0.7]}
     rebuilt = SoraUnderstanding.from_config(model.get_config())

@@ -21,8 +21,8 @@ from sora_keras.data.datasets.moving_digits import (
     MOTIONS,
     NUM_SCANS,
     Placement,
-    _background as background,
-    _stamp as stamp,
+    background,
+    stamp,
 )
 from sora_keras.progress import show_progress
 from sora_keras.video.probing import probe

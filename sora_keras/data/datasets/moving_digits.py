@@ -11,14 +11,13 @@ from __future__ import annotations
 import csv
 import dataclasses
 import os
-import shutil
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from sora_keras.data.datasets.generated_folder import generated_folder
 from sora_keras.progress import show_progress
 from sora_keras.video.probing import probe
 from sora_keras.video.writing import write_video
@@ -72,33 +71,14 @@ def make_moving_digits(
     if num_videos < len(MOTIONS):
         raise ValueError(f"`num_videos` must be at least {len(MOTIONS)}, one for each motion, received {num_videos}.")
     name = f"moving_digits_{num_videos}x{num_frames}x{size}_{frames_per_second:g}fps_seed{seed}"
-    directory = _cache_directory() / name if directory is None else Path(directory)
     rows = _rows(num_videos, seed, num_frames, frames_per_second)
-    if _is_made(directory, rows, size):
-        return directory
-    if directory.exists() and any(directory.iterdir()):
-        raise FileExistsError(f"{directory} holds something other than {name}: remove it, or name another folder.")
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-    try:
-        _write_videos(partial, num_videos, seed, num_frames, size, frames_per_second)
-        with open(partial / "manifest.csv", "w", newline="", encoding="utf-8") as file:
+
+    def write(folder: Path) -> None:
+        _write_videos(folder, num_videos, seed, num_frames, size, frames_per_second)
+        with open(folder / "manifest.csv", "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([COLUMNS, *rows])
-        partial.chmod(0o755)
-        if directory.exists():
-            directory.rmdir()
-        partial.replace(directory)
-    except OSError:
-        if not _is_made(directory, rows, size):  # by another process, meanwhile
-            raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return directory
 
-
-def _cache_directory() -> Path:
-    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
-    return Path(home) / "datasets" / "sora_keras"
+    return generated_folder(directory, name, lambda folder: _is_made(folder, rows, size), write)
 
 
 def _is_made(directory: Path, rows: list[tuple[str, ...]], size: int) -> bool:
@@ -176,12 +156,12 @@ def render(
     progress = np.clip((np.arange(num_frames) - moving[0]) / max(1, moving[1] - moving[0]), 0, 1)
     placement = _place(motion, progress, size, rng)
     colors = rng.uniform(170, 255, 3).astype(np.float32)
-    background = _background(size, rng)
+    behind = background(size, rng)
     noise_level = rng.uniform(0, 12)
     frames = np.empty((num_frames, size, size, 3), np.float32)
     for index in range(num_frames):
-        mask = _stamp(digit, placement, index, size)[..., None] / 255
-        frames[index] = background * (1 - mask) + colors * mask
+        mask = stamp(digit, placement, index, size)[..., None] / 255
+        frames[index] = behind * (1 - mask) + colors * mask
     frames += rng.normal(0, noise_level, frames.shape)
     return frames.clip(0, 255).astype(np.uint8)
 
@@ -205,10 +185,17 @@ def _place(motion: str, progress: np.ndarray, size: int, rng: np.random.Generato
     return Placement(centers % size, smallest * (largest / smallest) ** (growth % 1), angles % 360)
 
 
-def _stamp(digit: np.ndarray, placement: Placement, index: int, size: int) -> np.ndarray:
-    """The digit alone, `float32 (size, size)` in 0..255, where `placement` puts it at frame `index`.
+def stamp(digit: np.ndarray, placement: Placement, index: int, size: int) -> np.ndarray:
+    """Draw a digit alone; what leaves the picture on one side comes back on the other.
 
-    What leaves the picture on one side comes back on the other.
+    Args:
+        digit: `float32 (8, 8)`, 0..255.
+        placement: where it stands at each frame.
+        index: number of the frame.
+        size: height and width of the picture, in pixels.
+
+    Returns:
+        `float32 (size, size)`, 0..255.
     """
     scale = placement.sizes[index] / len(digit)
     center = (len(digit) - 1) / 2
@@ -218,7 +205,7 @@ def _stamp(digit: np.ndarray, placement: Placement, index: int, size: int) -> np
     return nine.reshape(3, size, 3, size).sum(axis=(0, 2)).clip(0, 255)
 
 
-def _background(size: int, rng: np.random.Generator) -> np.ndarray:
-    """A soft random texture, `float32 (size, size, 3)` in 0..90."""
+def background(size: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw a soft random texture, `float32 (size, size, 3)` in 0..90."""
     coarse = rng.uniform(0, 90, (4, 4, 3)).astype(np.float32)
     return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_LINEAR)
