@@ -60,9 +60,8 @@ def train(named: tuple, other: tuple, weights: Path, seed: int) -> SoraUnderstan
     colors = layers.GlobalAveragePooling2D()(network.get_layer("fire2_concat").output)  # of the hand: whose it is
     encoder = keras.Model(network.input, layers.Concatenate()([layers.Flatten()(places), colors]), name="hand_encoder")
     unfreeze(encoder, num_layers=15)  # the last four fire modules and the new layers
-    backbone = SoraBackbone(
-        ClipSpec(NUM_FRAMES, SIDE, SIDE), units=(128,), motion=None, dropout=0.5, frame_encoder=encoder
-    )
+    clip_spec = ClipSpec(NUM_FRAMES, SIDE, SIDE)
+    backbone = SoraBackbone(clip_spec, units=(128,), motion=None, dropout=0.5, frame_encoder=encoder)
     model = SoraUnderstanding(backbone, VOCABULARIES, dropout=0.5, with_frame_features=True)
     # Of 24 letters 23 do not hold: without a weight on the one that does, "none" is learned first and stays long.
     losses = {output: KnownBinaryCrossentropy(len(VOCABULARIES[output.split("_")[0]]) - 1) for output in model.output}
