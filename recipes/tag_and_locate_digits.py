@@ -102,7 +102,7 @@ def judge(rows: list[Row], scores: list[FrameScores], part: str) -> None:
 
 
 def clip_labels(rows: list[Row], name: str) -> np.ndarray:
-    return np.array([sora_keras.data.vocabulary_labels(row, VOCABULARIES, np.zeros(1))[name] for row in rows])
+    return np.array([sora_keras.data.vocabulary_labels(row, VOCABULARIES, np.zeros(0))[name] for row in rows])
 
 
 def clip_scores(scores: list[FrameScores], name: str) -> np.ndarray:

@@ -4,7 +4,7 @@ from .describe import describe_presets as describe_presets, preset_table as pres
 from .evaluate import evaluate_on_directory as evaluate_on_directory
 from .frame_scores import FrameScores as FrameScores
 from .highlights import draw_key_moments as draw_key_moments, write_highlights as write_highlights
-from .key_moments import KeyMoment as KeyMoment, key_moments as key_moments
+from .key_moment import KeyMoment as KeyMoment, key_moments as key_moments
 from .people import PeopleTrack as PeopleTrack, find_people as find_people, write_people as write_people
 from .predict import Prediction as Prediction, predict_videos as predict_videos
 from .timeline import Timeline as Timeline, timeline_of as timeline_of

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from sora_keras.apps.captions import clock_text, drawable_text
-from sora_keras.apps.key_moments import KeyMoment
+from sora_keras.apps.key_moment import KeyMoment
 from sora_keras.apps.timeline import Timeline
 from sora_keras.atomic import appearing_when_whole
 from sora_keras.video.cutting import cut_video

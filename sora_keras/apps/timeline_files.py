@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sora_keras.apps.highlights import draw_key_moments, write_highlights
-from sora_keras.apps.key_moments import key_moments
+from sora_keras.apps.key_moment import key_moments
 from sora_keras.apps.timeline import Timeline
 from sora_keras.apps.timeline_plot import draw_timeline
 from sora_keras.atomic import appearing_when_whole

@@ -14,7 +14,7 @@ from matplotlib.patches import ConnectionPatch
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from sora_keras.apps.captions import clock_text, drawable_text
-from sora_keras.apps.key_moments import KeyMoment, read_frames
+from sora_keras.apps.key_moment import KeyMoment, read_frames
 from sora_keras.apps.timeline import Timeline
 from sora_keras.atomic import appearing_when_whole
 

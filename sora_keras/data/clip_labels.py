@@ -33,12 +33,15 @@ def labels_of_rows(rows: Sequence[Row], label_mode: str | None, class_names: Seq
     return None if label_mode is None else lambda indices, times: tf.gather(tf.constant(labels), indices)
 
 
-def labels_at_times(rows: Sequence[Row], vocabularies: Mapping[str, Sequence[str]]) -> LabelOf:
+def labels_at_times(
+    rows: Sequence[Row], vocabularies: Mapping[str, Sequence[str]], frames_per_second: float | None
+) -> LabelOf:
     """Label each clip and its frames by the events and labels of its row.
 
     Args:
         rows: the rows.
         vocabularies: name of each vocabulary -> names of its labels.
+        frames_per_second: of the clips, `None` where they have no rate.
 
     Returns:
         A function from row numbers `(B,)` and times `(B, T)` to the arrays of `vocabulary_labels`, batched.
@@ -47,9 +50,9 @@ def labels_at_times(rows: Sequence[Row], vocabularies: Mapping[str, Sequence[str
 
     def read(indices: np.ndarray, times: np.ndarray) -> list[np.ndarray]:
         if not indices.ndim:
-            return list(vocabulary_labels(rows[int(indices)], vocabularies, times).values())
+            return list(vocabulary_labels(rows[int(indices)], vocabularies, times, frames_per_second).values())
         each = [
-            vocabulary_labels(rows[index], vocabularies, times_of)
+            vocabulary_labels(rows[index], vocabularies, times_of, frames_per_second)
             for index, times_of in zip(indices, times, strict=True)
         ]
         return [np.stack([labels[key] for labels in each]) for key in keys]

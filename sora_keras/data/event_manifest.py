@@ -165,7 +165,7 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         for line in reader:
             yield (
                 reader.line_num,
-                {name: ",".join(text) if isinstance(text, list) else text for name, text in line.items()},
+                {name: (",".join(text) if isinstance(text, list) else text).strip() for name, text in line.items()},
             )
 
 

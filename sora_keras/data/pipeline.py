@@ -194,7 +194,7 @@ def video_dataset_from_manifest(
     else:
         check_vocabularies(rows, vocabularies)
         _refuse_substitutes(faults)
-        label = labels_at_times(rows, vocabularies)
+        label = labels_at_times(rows, vocabularies, clip_spec.frames_per_second)
     faults.expect(rows)
     faults.check_budget()
     with_times = vocabularies is not None
@@ -214,7 +214,7 @@ def video_dataset_from_manifest(
     # every epoch. What it is told instead holds when nothing is skipped; it copes with an epoch that ends earlier.
     num_batches = -(-len(order) // (batch_size or 1))
     dataset.cardinality = lambda: tf.constant(num_batches, tf.int64)
-    dataset.class_names, dataset.faults = class_names, faults
+    dataset.class_names, dataset.vocabularies, dataset.faults = class_names, vocabularies, faults
     dataset.is_shuffled = shuffle or service is not None
     dataset.epoch_order = epoch_order
     dataset.rows = [rows[index] for index in order]

@@ -8,25 +8,32 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sora_keras.data.events import during_event
-from sora_keras.data.manifest import LABEL_SEPARATOR, Row
+from sora_keras.data.manifest import LABEL_SEPARATOR, Event, Row
 
 UNKNOWN = -1.0
 FRAMES_SUFFIX = "_frames"
+_ROUNDING_SECONDS = 1e-6
 
 
-def vocabulary_labels(row: Row, vocabularies: Mapping[str, Sequence[str]], times: np.ndarray) -> dict[str, np.ndarray]:
+def vocabulary_labels(
+    row: Row,
+    vocabularies: Mapping[str, Sequence[str]],
+    times: np.ndarray,
+    frames_per_second: float | None = None,
+) -> dict[str, np.ndarray]:
     """Label a clip and each of its frames, as far as the row says.
 
     1 says that a label holds, 0 that it does not, -1 that nobody knows. A vocabulary of which the row says nothing is
-    -1 everywhere. Events give 1 and 0 at the frames, and their maximum to the clip. Clip labels alone give 1 and 0 to
-    the clip, 0 to all frames for what does not occur, and -1 for what does, somewhere. Frames that repeat the last one,
-    as those of a video shorter than the clip do, are -1.
+    -1 everywhere. Events give 1 and 0 at the frames, and 1 to the clip where one of the label happens between its first
+    frame and its last. Clip labels alone give 1 and 0 to the clip, 0 to all frames for what does not occur, and -1 for
+    what does, somewhere. Frames that repeat others, as in a video shorter than the clip, are -1.
 
     Args:
         row: clip labels of the first vocabulary are its `labels`, those of another the attribute of its name, several
             with semicolons between them; events name their vocabulary, by default the first.
         vocabularies: name of each vocabulary -> names of its labels.
-        times: `float64 (T,)`, seconds since the video's first frame.
+        times: `float64 (T,)`, seconds since the video's first frame; none, `(0,)`, for the labels of the whole row.
+        frames_per_second: the clip's rate; a frame off it repeats another one. `None` if it has no rate.
 
     Returns:
         For each vocabulary of K labels, under its name, `float32 (K,)`, the clip's, and under its name with `_frames`
@@ -43,7 +50,10 @@ def vocabulary_labels(row: Row, vocabularies: Mapping[str, Sequence[str]], times
                [1., 0.]], dtype=float32)
     """
     times = np.asarray(times, np.float64)
-    is_repeated = np.diff(times, prepend=-np.inf) <= 0
+    if frames_per_second is None:
+        is_repeated = np.diff(times, prepend=-np.inf) <= 0
+    else:
+        is_repeated = np.abs(times - times[:1] - np.arange(len(times)) / frames_per_second) > _ROUNDING_SECONDS
     arrays = {}
     for index, (vocabulary, names) in enumerate(vocabularies.items()):
         known = (vocabulary, "") if index == 0 else (vocabulary,)
@@ -78,8 +88,8 @@ def check_vocabularies(rows: Sequence[Row], vocabularies: Mapping[str, Sequence[
         unseen[vocabulary] = set(names)
     first = next(iter(vocabularies))
     for row in rows:
-        for vocabulary in dict.fromkeys(event.vocabulary or first for event in row.events):
-            if vocabulary not in vocabularies:
+        for vocabulary in dict.fromkeys([*(event.vocabulary for event in row.events), *row.annotated]):
+            if (vocabulary or first) not in vocabularies:
                 raise ValueError(
                     f"{row.path} has events of the vocabulary {vocabulary!r}, expected one of {list(vocabularies)}."
                 )
@@ -98,9 +108,10 @@ def _labels(
     row: Row, vocabulary: str, names: Sequence[str], known: tuple[str, ...], times: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The clip's labels `(K,)` and the frames' `(T, K)` of one vocabulary, by the names it goes by."""
-    given = row.labels if "" in known and vocabulary not in row.attributes else _attribute(row, vocabulary)
+    given = (*(row.labels if "" in known else ()), *_attribute(row, vocabulary))
     events = [event for event in row.events if event.vocabulary in known]
     happening = {event.label for event in events}
+    shown = {event.label for event in events if _is_shown(event, times)}
     if unknown := sorted({*given, *happening} - set(names)):
         raise ValueError(f"{row.path} has the labels {unknown}, the vocabulary {vocabulary!r} has {list(names)}.")
     if given and (contradicting := sorted(happening - set(given))):
@@ -116,13 +127,22 @@ def _labels(
         if name in given and name not in happening:
             clip[column] = 1
             continue
-        clip[column] = name in happening
+        clip[column] = name in shown
         frames[:, column] = _during(row, times, name, known)
     return clip, frames
 
 
 def _attribute(row: Row, vocabulary: str) -> tuple[str, ...]:
     return tuple(name for name in row.attributes.get(vocabulary, "").split(LABEL_SEPARATOR) if name)
+
+
+def _is_shown(event: Event, times: np.ndarray) -> bool:
+    """Whether an event happens between the first and the last frame, each of which stands for the time around it."""
+    if not len(times):
+        return True
+    half = np.diff(times).max(initial=0.0) / 2
+    inside = min(event.end_seconds, times.max() + half) - max(event.start_seconds, times.min() - half)
+    return bool(inside > (_ROUNDING_SECONDS if half else -_ROUNDING_SECONDS))
 
 
 def _during(row: Row, times: np.ndarray, label: str, known: tuple[str, ...]) -> np.ndarray:

@@ -163,9 +163,11 @@ def _trivial(rows: Sequence[dict[str, Any]], exclusive: bool) -> dict[str, float
     if not prevalences:
         return dict.fromkeys(MEANS)
     always = [2 * prevalence / (1 + prevalence) for prevalence in prevalences]
+    # A label that never holds counts 0 if it is always predicted, and is left out if it never is.
+    num_predicted = len(prevalences) if exclusive else sum(row["prevalence"] is not None for row in rows)
     has_auc = any(row["auc"] is not None for row in rows)
     return {
-        "macro_f1": float((max(always) if exclusive else sum(always)) / len(always)),
+        "macro_f1": float((max(always) if exclusive else sum(always)) / num_predicted),
         "mean_average_precision": float(np.mean(prevalences)),
         "mean_auc": 0.5 if has_auc else None,
     }

@@ -12,6 +12,9 @@ from keras import ops
 class KnownBinaryCrossentropy(keras.losses.Loss):
     """Binary crossentropy of logits, averaged over the labels that are known: 1 holds, 0 does not, -1 is unknown.
 
+    The average is over what a batch knows, so a label weighs more in a batch that knows little: shuffle well, and
+    compare losses of the same batch size.
+
     Args:
         positive_weight: how much a label that holds weighs beside one that does not.
 

@@ -43,7 +43,7 @@ class SoraUnderstanding(keras.Model):
             them by `sora_keras.evaluation.best_thresholds` on videos for validation: `model.thresholds = ...`.
 
     Call arguments:
-        inputs: what its backbone reads.
+        inputs: what its backbone reads. Where it has padding, map the `padding_mask` into the dataset.
 
     Returns:
         For each vocabulary, under its name, the clip's logits `(B, K)`, and with `_frames` behind it, the frames'
@@ -78,6 +78,8 @@ class SoraUnderstanding(keras.Model):
         if pooling not in POOLINGS:
             raise ValueError(f"`pooling` must be one of {', '.join(map(repr, POOLINGS))}, received {pooling!r}.")
         features = backbone.output["sequence_features"]
+        if backbone.has_padding:
+            features = ops.multiply(features, 1.0)  # leaves behind the mask by which Keras would weigh the loss again
         if with_frame_features:
             features = layers.Concatenate(name="scored_features")([features, backbone.output["frame_features"]])
         if dropout:
@@ -87,7 +89,7 @@ class SoraUnderstanding(keras.Model):
         for vocabulary, names in vocabularies.items():
             frames = _scores(features, len(names), l2, vocabulary + FRAMES_SUFFIX)
             if pooling == "top":
-                clip = TopPooling(name=vocabulary, dtype="float32")(frames, mask=mask)
+                clip = TopPooling(name=f"{vocabulary}_top", dtype="float32")(frames, mask=mask)
             else:
                 clip = _attended(features, frames, mask, l2, vocabulary)
             outputs[vocabulary], outputs[vocabulary + FRAMES_SUFFIX] = clip, frames
@@ -117,11 +119,13 @@ class SoraUnderstanding(keras.Model):
 
     @thresholds.setter
     def thresholds(self, thresholds: Mapping[str, Sequence[float]]) -> None:
+        if unknown := sorted(set(thresholds) - set(self.vocabularies)):
+            raise ValueError(f"`thresholds` has {unknown}, the model has the vocabularies {list(self.vocabularies)}.")
         for vocabulary, names in self.vocabularies.items():
             values = list(thresholds.get(vocabulary, ()))
-            if len(values) != len(names) or not all(0 < value < 1 for value in values):
+            if len(values) != len(names) or not all(0 <= value <= 1 for value in values):
                 raise ValueError(
-                    f"`thresholds` must hold {len(names)} probabilities between 0 and 1 for the vocabulary "
+                    f"`thresholds` must hold {len(names)} probabilities from 0 to 1 for the vocabulary "
                     f"{vocabulary!r}, received {values}."
                 )
         # Plain tuples: Keras would make a tracked dict of a dict.

@@ -6,7 +6,7 @@ import pytest
 from known_timeline import SEGMENTS, counted_video, timeline_with
 
 from sora_keras.apps.highlights import draw_key_moments, write_highlights
-from sora_keras.apps.key_moments import key_moments
+from sora_keras.apps.key_moment import key_moments
 from sora_keras.evaluation.segments import Segment
 from sora_keras.video import probe, read_sound, stream_frames
 

@@ -7,7 +7,7 @@ from known_timeline import SEGMENTS, counted_video, timeline_with
 from matplotlib.colors import to_rgb
 
 from sora_keras.apps import timeline_plot
-from sora_keras.apps.key_moments import key_moments
+from sora_keras.apps.key_moment import key_moments
 from sora_keras.apps.timeline_plot import MOST_LABELS, draw_timeline
 from sora_keras.evaluation.segments import Segment
 

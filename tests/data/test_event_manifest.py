@@ -61,6 +61,10 @@ class TestReadEvents:
         [row] = read_events(path)
         assert [event.vocabulary for event in row.events] == ["event", "person", ""]
 
+    def test_spaces_around_a_cell_are_not_of_it(self, write):
+        [row] = read_events(write("a.mp4, 0,1 , walk", "a.mp4,1.5,2,walk "))
+        assert row.events == (Event("walk", 0, 1), Event("walk", 1.5, 2))
+
     def test_nothing_happens(self, write):
         path = write("a.mp4,,,,person", "b.mp4,,,,", "b.mp4,0,1,jo,person", header=f"{HEADER},vocabulary")
         a, b = read_events(path, VOCABULARIES)

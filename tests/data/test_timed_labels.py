@@ -26,6 +26,24 @@ def test_events_label_frames_and_the_clip():
     assert labels["person_frames"] == [[0, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 0]]
 
 
+def test_a_clip_has_the_events_that_it_shows():
+    row = Row("a.mp4", events=(Event("fall", 20, 21), Event("walk", 1.6, 1.9)))
+    labels = vocabulary_labels(row, VOCABULARIES, TIMES)
+    assert labels["event"].tolist() == [1, 0]  # the walk is over between two frames
+    assert labels["event_frames"].sum() == 0
+    assert vocabulary_labels(row, VOCABULARIES, np.zeros(0))["event"].tolist() == [1, 1]
+    assert vocabulary_labels(row, VOCABULARIES, np.array([20.5]))["event"].tolist() == [0, 1]
+    told = Row("a.mp4", labels=("fall", "walk"), events=(Event("fall", 20, 21),))
+    labels = vocabulary_labels(told, VOCABULARIES, TIMES)
+    assert labels["event"].tolist() == [1, 0]
+    assert labels["event_frames"].tolist() == [[-1, 0]] * 4
+
+
+def test_the_first_vocabulary_goes_by_two_names():
+    row = Row("a.mp4", label="fall", attributes={"event": "walk"})
+    assert vocabulary_labels(row, VOCABULARIES, TIMES)["event"].tolist() == [1, 1]
+
+
 def test_clip_labels_say_where_nothing_is():
     labels = labels_of(labels=("fall",), attributes={"person": "eve;anna"})
     assert labels["event"] == [0, 1]
@@ -57,8 +75,10 @@ def test_annotated_without_events_is_a_negative(name):
 
 def test_frames_that_repeat_the_last_one_are_unknown():
     row = Row("a.mp4", events=(Event("fall", 0, 9),))
-    frames = vocabulary_labels(row, {"event": ["fall"]}, np.array([0.5, 1.5, 1.8, 1.8]))["event_frames"]
-    assert frames[:, 0].tolist() == [1, 1, 1, -1]
+    times = np.array([0.5, 1.5, 1.8, 1.8])
+    assert vocabulary_labels(row, {"event": ["fall"]}, times)["event_frames"][:, 0].tolist() == [1, 1, 1, -1]
+    at_rate = vocabulary_labels(row, {"event": ["fall"]}, times, frames_per_second=1.0)
+    assert at_rate["event_frames"][:, 0].tolist() == [1, 1, -1, -1]
 
 
 @pytest.mark.parametrize(
@@ -72,6 +92,7 @@ def test_frames_that_repeat_the_last_one_are_unknown():
             r"a.mp4 has events \['fall'\], but its own labels are \['walk'\]",
         ),
         ({"events": (Event("walk", 1, 2, "mood"),)}, r"a.mp4 has events of the vocabulary 'mood', expected one of"),
+        ({"annotated": ("persn",)}, r"a.mp4 has events of the vocabulary 'persn', expected one of"),
     ],
 )
 def test_rows_that_do_not_fit(arguments, message):
@@ -121,7 +142,7 @@ def test_a_dataset_yields_labels_at_the_times_of_its_frames(videos, cache):
     # The middle window of the first video begins at 0.5 s; the second is shorter than a window.
     np.testing.assert_array_equal(labels["event_frames"][0, :, 0], [1, 1, 0, 0, 0, 0, 0, 0])
     np.testing.assert_array_equal(labels["event_frames"][0, :, 1], [0, 0, 0, 0, 0, 0, 1, 1])
-    np.testing.assert_array_equal(labels["event_frames"][1, :, 0], [0, 0, 0, 0, 0, 0, 0, -1])
+    np.testing.assert_array_equal(labels["event_frames"][1, :, 0], [0, 0, 0, 0, 0, 0, -1, -1])
     np.testing.assert_array_equal(labels["event"], [[1, 1], [0, 1]])
     np.testing.assert_array_equal(labels["person"], [[1, 0, 0], [0, 1, 0]])
 
@@ -131,8 +152,10 @@ def test_random_windows_are_labeled_where_they_fall(videos):
     dataset = video_dataset_from_manifest(
         videos[:1], spec, vocabularies=VOCABULARIES, batch_size=None, sampling="random_window", seed=0
     ).repeat(12)
-    sums = {int(labels["event_frames"][:, 0].numpy().sum()) for _, labels in dataset}
-    assert len(sums) > 1
+    both = [(labels["event_frames"].numpy(), labels["event"].numpy()) for _, labels in dataset]
+    assert len({int(frames[:, 0].sum()) for frames, _ in both}) > 1
+    assert all((clip >= frames.max(axis=0)).all() for frames, clip in both)
+    assert any((clip == 0).any() for _, clip in both)
 
 
 def test_no_substitutes(videos):

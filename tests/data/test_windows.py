@@ -98,7 +98,7 @@ class TestEvents:
 
     def test_a_window_without_events_is_a_negative(self, path):
         windows = rows_of_windows([Row(path, events=(Event("rise", 0.5, 2.0),)), Row(path)], SPEC)
-        known = [vocabulary_labels(row, {"event": ["rise", "set"]}, np.array([0.1]))["event"] for row in windows]
+        known = [vocabulary_labels(row, {"event": ["rise", "set"]}, np.zeros(0))["event"] for row in windows]
         np.testing.assert_array_equal(known, [[1, 0], [1, 0], [0, 0], [0, 0], [0, 0], [0, 0]] + [[-1, -1]] * 6)
 
     @pytest.mark.parametrize("frames_per_second", [4.0, 3.0, 30000 / 1001])

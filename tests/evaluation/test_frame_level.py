@@ -149,3 +149,10 @@ def test_bad_input(changes, message):
     arguments = {"labels": labels, "scores": scores, "label_names": NAMES, "groups": groups} | changes
     with pytest.raises(ValueError, match=message):
         frame_metrics(**arguments)
+
+
+def test_guessing_by_always_saying_everything_scores_as_such():
+    labels = np.array([[1, 0], [0, 0], [1, 0], [0, 0]])
+    metrics = frame_metrics(labels, np.ones((4, 2)), ["walk", "fall"], groups=["a", "a", "b", "b"])
+    assert metrics["macro_f1"] == pytest.approx(1 / 3)
+    assert metrics["trivial"]["macro_f1"] == pytest.approx(1 / 3)

@@ -85,6 +85,20 @@ def test_unknown_labels_change_nothing():
     np.testing.assert_array_equal(event.get_weights()[0], event_before)
 
 
+def test_padding_weighs_the_loss_no_more_than_once():
+    model = understanding(has_padding=True, dropout=0.0)
+    rng = np.random.default_rng(4)
+    mask = np.arange(8) < np.array([[2], [8], [5]])
+    inputs = {"frames": rng.integers(0, 256, (3, 8, 16, 16, 3), dtype=np.uint8), "padding_mask": mask}
+    labels = labels_for(3, 8, -1.0)
+    labels["event_frames"] = np.where(mask[..., None], rng.integers(0, 2, (3, 8, 3)), -1).astype(np.float32)
+    logits = model.predict(inputs, verbose=0)["event_frames"][mask].astype(np.float64)
+    true = labels["event_frames"][mask]
+    expected = np.mean(np.logaddexp(0, logits) - true * logits)
+    found = model.evaluate(inputs, labels, batch_size=3, verbose=0, return_dict=True)
+    assert found["event_frames_loss"] == pytest.approx(expected, rel=1e-4)
+
+
 def bright_frames(rng, count):
     """Dark clips with a bright stretch of two frames, and where it is."""
     starts = rng.integers(0, 5, count)
@@ -145,7 +159,9 @@ def test_vocabularies_that_cannot_be(vocabularies, message):
 def test_bad_arguments():
     with pytest.raises(ValueError, match="`pooling` must be one of 'attention', 'top', received 'mean'"):
         understanding(pooling="mean")
-    with pytest.raises(ValueError, match=r"hold 3 probabilities.*'event', received \[0.1, 0.2\]"):
+    with pytest.raises(ValueError, match=r"hold 3 probabilities from 0 to 1.*'event', received \[0.1, 0.2\]"):
         understanding(thresholds={"event": [0.1, 0.2], "person": [0.5, 0.5]})
+    with pytest.raises(ValueError, match=r"`thresholds` has \['evnt'\], the model has the vocabularies \['event', 'p"):
+        understanding(thresholds={"event": [0.1, 0.2, 0.3], "person": [0.5, 0.5], "evnt": [0.5]})
     with pytest.raises(ValueError, match=r"hold 2 probabilities.*'person', received \[0.4, 1.5\]"):
         understanding(thresholds={"event": [0.1, 0.2, 0.3], "person": [0.4, 1.5]})

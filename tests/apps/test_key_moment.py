@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from known_timeline import SEGMENTS, counted_video, timeline_with
 
-from sora_keras.apps.key_moments import FRAME_ROWS, key_moments, read_frames
+from sora_keras.apps.key_moment import FRAME_ROWS, key_moments, read_frames
 from sora_keras.evaluation.segments import Segment
 from sora_keras.video import VideoError
 
@@ -60,7 +60,7 @@ def test_frames_at_any_times(video, tmp_path):
 
 @pytest.mark.real_data
 def test_a_frame_that_cannot_be_read_is_gray_and_told(real_data, monkeypatch, caplog):
-    from sora_keras.apps import key_moments as module
+    from sora_keras.apps import key_moment as module
 
     def read(path, clip_spec, start_seconds, **options):
         if start_seconds > 5:
