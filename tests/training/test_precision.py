@@ -11,8 +11,10 @@ from sora_keras.video import ClipSpec
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_layers_compute_in_half_and_weigh_in_full(policy):
-    rng = np.random.default_rng(0)
-    frames, labels = rng.integers(0, 256, (6, 4, 16, 16, 3)).astype(np.uint8), np.array([0, 1] * 3)
+    keras.utils.set_random_seed(0)
+    labels = np.array([0, 1] * 3)
+    frames = np.random.default_rng(0).integers(0, 100, (6, 4, 16, 16, 3)) + 150 * labels[:, None, None, None, None]
+    frames = frames.astype(np.uint8)
     before = keras.config.dtype_policy().name
     with layer_precision(policy):
         model = SoraClassifier(SoraBackbone(ClipSpec(4, 16, 16), filters=(4, 8)), ["a", "b"])
@@ -25,7 +27,7 @@ def test_layers_compute_in_half_and_weigh_in_full(policy):
     compile_for_training(model, 0.01, clip_norm=1.0)
     losses = model.fit(frames, labels, epochs=8, verbose=0).history["loss"]
     assert np.isfinite(losses).all()
-    assert losses[-1] < losses[0]
+    assert losses[-1] < 0.8 * losses[0]
 
 
 def test_the_policy_returns_after_a_failure():
