@@ -10,6 +10,7 @@ import numpy as np
 
 from sora_keras.models.understanding import FRAMES_SUFFIX
 from sora_keras.video import Clip, ClipSpec, VideoError
+from sora_keras.video.sampling import times_on_display
 
 _ROUNDING_SECONDS = 1e-6
 
@@ -61,7 +62,7 @@ class WindowTally:
         weights = np.minimum(positions + 1, len(positions) - positions)
         for clip in clips:
             self._places.append(_first_place(clip, self._clip_spec) + positions)
-            self._weights.append(weights * frames_inside(clip, self._clip_spec))
+            self._weights.append(weights * times_on_display(clip.times, self._clip_spec.frames_per_second))
             self._times = clip.times
         for name in self._frames:
             self._clips[name].append(_sigmoid(logits[name]))
@@ -93,23 +94,6 @@ class WindowTally:
             duration_seconds,
             None if error is None else error.reason,
         )
-
-
-def frames_inside(clip: Clip, clip_spec: ClipSpec) -> np.ndarray:
-    """Tell the frames of a window from those that repeat the last one, in a video shorter than a window.
-
-    Args:
-        clip: the window.
-        clip_spec: its rate.
-
-    Returns:
-        `bool (T,)`, true for the former.
-    """
-    rate = clip_spec.frames_per_second
-    if rate is None:
-        return np.ones(len(clip.times), bool)
-    wanted = clip.times[0] + np.arange(len(clip.times)) / rate
-    return np.abs(clip.times - wanted) < _ROUNDING_SECONDS
 
 
 def _mean(scores: np.ndarray, places: np.ndarray, weights: np.ndarray) -> np.ndarray:

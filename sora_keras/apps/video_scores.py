@@ -12,12 +12,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from sora_keras.apps.frame_scores import FrameScores, WindowTally, frames_inside
+from sora_keras.apps.frame_scores import FrameScores, WindowTally
 from sora_keras.models import SoraUnderstanding
 from sora_keras.progress import show_progress
 from sora_keras.video import Clip, ClipSpec, VideoError, probe, read_windows
 from sora_keras.video.jumping import packets_of
 from sora_keras.video.opening import open_video
+from sora_keras.video.sampling import times_on_display
 from sora_keras.video.sound_or_silence import read_sound_or_silence
 
 T = TypeVar("T")
@@ -128,7 +129,7 @@ def _inputs(
     """What the backbone reads of some windows."""
     inputs = {"frames": np.stack([clip.frames for clip in clips])}
     if backbone.has_padding:
-        inputs["padding_mask"] = np.stack([frames_inside(clip, clip_spec) for clip in clips])
+        inputs["padding_mask"] = np.stack([times_on_display(clip.times, clip_spec.frames_per_second) for clip in clips])
     if backbone.sound_samples:
         shape = (len(clips), clip_spec.num_frames, backbone.sound_samples)
         inputs["sound"] = _sound(path, clips, backbone.sound_samples) if has_sound else np.zeros(shape, np.float32)

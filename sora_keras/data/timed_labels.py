@@ -9,6 +9,7 @@ import numpy as np
 
 from sora_keras.data.events import during_event
 from sora_keras.data.manifest import LABEL_SEPARATOR, Event, Row
+from sora_keras.video.sampling import times_on_display
 
 UNKNOWN = -1.0
 FRAMES_SUFFIX = "_frames"
@@ -50,10 +51,7 @@ def vocabulary_labels(
                [1., 0.]], dtype=float32)
     """
     times = np.asarray(times, np.float64)
-    if frames_per_second is None:
-        is_repeated = np.diff(times, prepend=-np.inf) <= 0
-    else:
-        is_repeated = np.abs(times - times[:1] - np.arange(len(times)) / frames_per_second) > _ROUNDING_SECONDS
+    is_repeated = ~times_on_display(times, frames_per_second)
     arrays = {}
     for index, (vocabulary, names) in enumerate(vocabularies.items()):
         known = (vocabulary, "") if index == 0 else (vocabulary,)

@@ -10,6 +10,7 @@ from sora_keras.video.clip import ClipSpec
 
 Sampling = Literal["uniform", "center_window", "random_window"]
 ShortVideo = Literal["repeat_last", "loop", "error"]
+_ROUNDING_SECONDS = 1e-6
 
 
 def uniform_times(duration_seconds: float, num_frames: int) -> np.ndarray:
@@ -207,6 +208,25 @@ def sample_times(
         spare_seconds = max(0.0, duration_seconds - num_frames / frames_per_second)
         times = window_times(spare_seconds / 2, num_frames, frames_per_second)
     return fit_times(times, duration_seconds, short_video)
+
+
+def times_on_display(times: np.ndarray, frames_per_second: float | None) -> np.ndarray:
+    """Tell the times of a clip's own frames from those of frames that repeat others, as in a video too short for it.
+
+    Args:
+        times: `float64 (T,)`, seconds, as `fit_times` gives them.
+        frames_per_second: the clip's rate, `None` if it has none.
+
+    Returns:
+        `bool (T,)`, true for the former.
+
+    Example:
+        >>> times_on_display(np.array([0.5, 1.5, 1.8, 1.8]), 1.0)
+        array([ True,  True, False, False])
+    """
+    if frames_per_second is None:
+        return np.diff(times, prepend=-np.inf) > 0
+    return np.abs(times - times[:1] - np.arange(len(times)) / frames_per_second) <= _ROUNDING_SECONDS
 
 
 def _check_positive(name: str, value: float) -> None:

@@ -10,6 +10,7 @@ from sora_keras.video.sampling import (
     random_window_times,
     sample_times,
     segment_times,
+    times_on_display,
     uniform_times,
     window_times,
 )
@@ -122,3 +123,12 @@ def test_unknown_names_and_bad_numbers_are_named() -> None:
         window_times(0.0, 4, float("nan"))
     with pytest.raises(ValueError, match=r"seconds_between_windows must be a positive number, received 0"):
         all_window_times(7.0, 4, 2.0, 0)
+
+
+@pytest.mark.parametrize("rate", [None, 1.0])
+def test_what_repeats_others_is_told_from_what_is_on_display(rate):
+    is_clamped = rate is not None  # only a rate tells that the third time is not the wanted one
+    times = fit_times(np.array([0.5, 1.5, 2.5, 3.5]), 1.8)
+    assert times_on_display(times, rate).tolist() == [True, True, not is_clamped, False]
+    assert times_on_display(np.array([0.5, 1.5]), rate).all()
+    assert times_on_display(np.zeros(0), rate).shape == (0,)
