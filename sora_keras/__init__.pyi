@@ -9,7 +9,12 @@ from . import (
     training as training,
     video as video,
 )
-from .apps import score_video as score_video, understand as understand
+from .apps import (
+    anomaly_scores as anomaly_scores,
+    enhance as enhance,
+    score_video as score_video,
+    understand as understand,
+)
 from .data import (
     video_dataset_from_directory as video_dataset_from_directory,
     video_dataset_from_manifest as video_dataset_from_manifest,
@@ -18,6 +23,8 @@ from .evaluation import evaluate_classifier as evaluate_classifier, save_report 
 from .models import (
     SoraBackbone as SoraBackbone,
     SoraClassifier as SoraClassifier,
+    SoraEnhancer as SoraEnhancer,
+    SoraGenerator as SoraGenerator,
     SoraUnderstanding as SoraUnderstanding,
 )
 from .serving import export as export, load_bundle as load_bundle

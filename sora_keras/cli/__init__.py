@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from sora_keras.cli import classify, data, understand
+from sora_keras.cli import anomalies, classify, data, enhance, understand
 from sora_keras.cli.outcome import ERROR_EXIT_CODE
 
 WITHOUT_TENSORFLOW = ("audit", "check", "data-service", "download", "people")
@@ -57,5 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     actions = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     classify.add_commands(actions)
     understand.add_commands(actions)
+    enhance.add_commands(actions)
+    anomalies.add_commands(actions)
     data.add_commands(actions)
     return parser

@@ -19,6 +19,7 @@ from .epoch_order import EpochOrder as EpochOrder
 from .event_manifest import read_events as read_events
 from .events import during_event as during_event
 from .faults import Fault as Fault, Faults as Faults, TooManyFaultsError as TooManyFaultsError
+from .idx import read_idx as read_idx
 from .manifest import (
     Event as Event,
     Row as Row,
@@ -27,6 +28,7 @@ from .manifest import (
     rows_of_events as rows_of_events,
     write_manifest as write_manifest,
 )
+from .patches import patch_dataset as patch_dataset
 from .pipeline import (
     video_dataset_from_directory as video_dataset_from_directory,
     video_dataset_from_manifest as video_dataset_from_manifest,

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from sora_keras.layers.warping import warp
+
 SMALLEST_SIDE = 6  # of the coarsest pictures
 LARGEST_STEP = 1.0  # cells an iteration; what is farther is found on a coarser picture
 GRADIENT_NOISE = 1e-4  # squared slope, in grays of 0..1 a cell, below which a picture counts as flat
@@ -56,17 +58,30 @@ class OpticalFlow(keras.layers.Layer):
         self.num_iterations = num_iterations
 
     def call(self, frames: Any) -> Any:
-        """Pairs of pictures, halved again and again, then followed from the smallest to the largest."""
-        gray = ops.mean(ops.cast(frames, "float32") / 255, axis=-1)
-        pairs = ops.stack([ops.concatenate([gray[:, :1], gray[:, :-1]], axis=1), gray], axis=-1)
-        num_clips, num_frames, *size = ops.shape(pairs)
-        pictures = [_shrink(ops.reshape(pairs, (-1, *size)), self.stride)]
+        """Each frame with the one before it; the first one with itself."""
+        num_clips, num_frames = ops.shape(frames)[:2]
+        before = ops.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
+        flow = self.between(*(ops.reshape(part, (-1, *frames.shape[2:])) for part in (before, frames)))
+        return ops.reshape(flow, (num_clips, num_frames, *flow.shape[1:]))
+
+    def between(self, before: Any, after: Any) -> Any:
+        """Where each cell of one picture is in another: halved again and again, then followed from small to large.
+
+        Args:
+            before: `(N, H, W, C)` in 0..255.
+            after: `(N, H, W, C)` in 0..255.
+
+        Returns:
+            `float32 (N, H // stride, W // stride, 2)`, as the layer itself gives it.
+        """
+        pair = ops.stack([ops.mean(ops.cast(part, "float32") / 255, axis=-1) for part in (before, after)], axis=-1)
+        pictures = [_shrink(pair, self.stride)]
         while min(pictures[-1].shape[1:3]) >= 2 * SMALLEST_SIDE:
             pictures.append(_shrink(pictures[-1], 2))
         flow = ops.zeros_like(pictures[-1])
         for picture in reversed(pictures):
             flow = self._follow(picture, _enlarge(flow, *picture.shape[1:3]))
-        return ops.reshape(flow * self.stride, (num_clips, num_frames, *flow.shape[1:]))
+        return flow * self.stride
 
     def _follow(self, picture: Any, flow: Any) -> Any:
         """Picture pairs `(N, h, w, 2)` and the flow known so far to better flow, both `(N, h, w, 2)` in cells."""
@@ -77,7 +92,7 @@ class OpticalFlow(keras.layers.Layer):
         determinant = xx * yy - xy * xy
         for _ in range(self.num_iterations):
             # Solving for the whole flow, not for the step alone, keeps neighbors, each followed by itself, together.
-            missing = before - _sample(after, flow) + slope_x * flow[..., 0] + slope_y * flow[..., 1]
+            missing = before - warp(after[..., None], flow)[..., 0] + slope_x * flow[..., 0] + slope_y * flow[..., 1]
             towards = self._average([slope_x * missing, slope_y * missing]) + GRADIENT_NOISE * flow
             x, y = towards[..., 0], towards[..., 1]
             solved = ops.stack([(yy * x - xy * y) / determinant, (xx * y - xy * x) / determinant], axis=-1)
@@ -88,7 +103,9 @@ class OpticalFlow(keras.layers.Layer):
         """Over the window around each cell, twice: the middle must weigh most, or the steps diverge."""
         averages = ops.stack(channels, axis=-1)
         for _ in range(2):
-            averages = ops.average_pool(averages, self.window, strides=1, padding="same")
+            # Rows, then columns: the same, and faster.
+            for size in ((self.window, 1), (1, self.window)):
+                averages = ops.average_pool(averages, size, strides=1, padding="same")
         return averages
 
     def compute_output_spec(self, frames: Any) -> Any:
@@ -120,22 +137,3 @@ def _slopes(picture: Any) -> tuple[Any, Any]:
     slope_x = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2
     slope_y = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2
     return slope_x, slope_y
-
-
-def _sample(picture: Any, flow: Any) -> Any:
-    """The grays of `(N, h, w)` where the flow points, between the four cells around; outside, those of the border."""
-    height, width = picture.shape[1:]
-    columns = ops.arange(width, dtype="float32") + flow[..., 0]
-    rows = ops.expand_dims(ops.arange(height, dtype="float32"), -1) + flow[..., 1]
-    columns, rows = ops.clip(columns, 0, width - 1), ops.clip(rows, 0, height - 1)
-    left, top = ops.floor(ops.minimum(columns, width - 2)), ops.floor(ops.minimum(rows, height - 2))
-    right_share, lower_share = columns - left, rows - top
-    corner = ops.cast(ops.reshape(top * width + left, (-1, height * width)), "int32")
-    grays = ops.reshape(picture, (-1, height * width))
-
-    def look(offset: int) -> Any:
-        return ops.reshape(ops.take_along_axis(grays, corner + offset, axis=1), (-1, height, width))
-
-    upper = look(0) * (1 - right_share) + look(1) * right_share
-    lower = look(width) * (1 - right_share) + look(width + 1) * right_share
-    return upper * (1 - lower_share) + lower * lower_share

@@ -57,7 +57,7 @@ def compile_for_training(
                 f"{loss!r}: compile it with the smoothing of that loss."
             )
         loss = SmoothedCrossentropy(label_smoothing)
-    model.compile(optimizer, loss, metrics=metrics)
+    model.compile(optimizer, loss, config["loss_weights"], metrics)
 
 
 def _check_arguments(

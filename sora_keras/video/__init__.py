@@ -18,6 +18,7 @@ from sora_keras.video.opening import VideoError
 from sora_keras.video.person_detection import detect_people
 from sora_keras.video.probing import VideoInfo, probe
 from sora_keras.video.reading import read_clip, read_windows, stream_frames
+from sora_keras.video.rewriting import Rewriting, rewrite_video
 from sora_keras.video.sampling import sample_times
 from sora_keras.video.sound import read_sound, read_sound_windows
 from sora_keras.video.sound_or_silence import read_sound_or_silence
@@ -26,6 +27,7 @@ from sora_keras.video.writing import write_video
 __all__ = [
     "Clip",
     "ClipSpec",
+    "Rewriting",
     "VideoError",
     "VideoInfo",
     "bilateral_over_space",
@@ -46,6 +48,7 @@ __all__ = [
     "read_windows",
     "remove_letterbox",
     "repair_broken_frames",
+    "rewrite_video",
     "sample_times",
     "stream_frames",
     "write_video",

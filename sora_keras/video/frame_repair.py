@@ -48,7 +48,7 @@ def repair_broken_frames(clip: Clip) -> Clip:
         first, last = before[-1], after[0]
         seconds = clip.times[last] - clip.times[first]
         share = (clip.times[index] - clip.times[first]) / seconds if seconds > 0 else 0.5
-        frames[index] = _between(clip.frames[first], clip.frames[last], share)
+        frames[index] = between(clip.frames[first], clip.frames[last], share)
     return Clip(frames, clip.times)
 
 
@@ -145,7 +145,7 @@ def _torn_share(
     return float(is_torn.mean())
 
 
-def _between(before: np.ndarray, after: np.ndarray, share: float) -> np.ndarray:
+def between(before: np.ndarray, after: np.ndarray, share: float) -> np.ndarray:
     """The frame at `share` of the way from one to the other, 0 to 1."""
     # Times are sums of rounded frame intervals; of equal distances the earlier frame is to win.
     nearer = before if share < 0.5 + 1e-6 else after

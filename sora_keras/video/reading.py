@@ -10,17 +10,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from av.sidedata.sidedata import SideDataContainer, Type as SideDataType
 from av.video.reformatter import VideoReformatter
 
 from sora_keras.video.clip import Clip, ClipSpec
 from sora_keras.video.decoding import TOLERANCE_SECONDS, displayed_frames, timed_frames
 from sora_keras.video.opening import VideoError, open_video
+from sora_keras.video.orientation import orientation_of
 from sora_keras.video.probing import find_duration
 from sora_keras.video.sampling import Sampling, ShortVideo, all_window_times, fit_times, sample_times
-
-# Not `frame.side_data`: it and the frame refer to each other, so that only the garbage collector frees the frame.
-_side_data_of: Any = SideDataContainer
 
 
 def read_clip(
@@ -186,27 +183,14 @@ def _scaled_frames(
 
 def _to_rgb(frame: Any, reformatter: VideoReformatter, height: int | None, width: int | None) -> np.ndarray:
     """The frame as displayed, `uint8 (H, W, 3)`."""
-    is_transposed, flipped_axes = _orientation(frame)
-    if is_transposed:
+    orientation = orientation_of(frame)
+    if orientation.is_transposed:
         height, width = width, height
     # Shrinking averages over the area of a pixel, which neither flickers nor blurs.
     is_shrunk = (height or frame.height) < frame.height and (width or frame.width) < frame.width
     interpolation = "AREA" if is_shrunk else "BILINEAR"
     pixels = reformatter.reformat(frame, width, height, "rgb24", interpolation=interpolation, threads=1).to_ndarray()
-    if is_transposed:
-        pixels = pixels.swapaxes(0, 1)
-    return np.ascontiguousarray(np.flip(pixels, flipped_axes) if flipped_axes else pixels)
-
-
-def _orientation(frame: Any) -> tuple[bool, tuple[int, ...]]:
-    """Whether rows and columns change places for display, and which axes are flipped after that."""
-    display_matrix = _side_data_of(frame).get(SideDataType.DISPLAYMATRIX)
-    if display_matrix is None:
-        return False, ()
-    x_to_x, x_to_y, _, y_to_x, y_to_y = np.frombuffer(display_matrix, np.int32)[:5].tolist()
-    is_transposed = abs(x_to_y) > abs(x_to_x)
-    to_rows, to_columns = (x_to_y, y_to_x) if is_transposed else (y_to_y, x_to_x)
-    return is_transposed, tuple(axis for axis, direction in enumerate((to_rows, to_columns)) if direction < 0)
+    return orientation.upright(pixels)
 
 
 def _length_of_part(

@@ -46,6 +46,16 @@ def test_loss_and_metrics_stay():
     assert set(model.evaluate(frames, np.array([0, 2]), verbose=0, return_dict=True)) == {"loss", "accuracy"}
 
 
+def test_weights_of_losses_stay():
+    symbolic = keras.Input((2,))
+    dense = keras.layers.Dense(1, kernel_initializer="zeros", bias_initializer="ones")
+    model = keras.Model(symbolic, {"heavy": dense(symbolic), "light": 3 * dense(symbolic)})
+    model.compile("sgd", {"heavy": "mse", "light": "mse"}, loss_weights={"heavy": 5.0, "light": 2.0})
+    compile_for_training(model)
+    total, *_ = model.evaluate(X, {"heavy": ZEROS, "light": ZEROS}, verbose=0)
+    assert total == pytest.approx(5 * 1 + 2 * 9)
+
+
 def test_clipping_bounds_all_gradients_together():
     """They keep their direction, (3, 0, 4) of norm 5, and have the norm asked for."""
     model = linear(clip_norm=0.5)

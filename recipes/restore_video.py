@@ -1,0 +1,132 @@
+"""Restore spoiled videos, leave-one-clip-out: a recurrent network beside the best that needs no training.
+
+Command: python recipes/restore_video.py TASK --data FOLDER --others FOLDER [FOLDER ...]
+TASK is denoise (Gaussian noise of sigma 30), deblock (H.264 at a constant rate factor of 40), deblur (a Gaussian blur
+of sigma 1.6) or upscale_x4 (a fourth of the height and width). Time and figures: see README.md.
+
+A network learns first from the videos of the other folders, none of which is tested. Then, for each video of FOLDER, a
+copy of it goes on with all the rest, and restores that one frame by frame. All videos are scaled to 270 rows first,
+which also rids them of what their own compression did. `--alone` trains a network of single frames instead. `--to`
+writes a preset that has learned from all of FOLDER as well, with nothing left to test it on.
+"""
+
+import argparse
+import itertools
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+
+from sora_keras import Clip, ClipSpec, SoraEnhancer, apps, data, evaluation, layers, video
+
+ROWS, FIRST_SECOND, NUM_FRAMES, NUM_TESTED, MARGIN = 270, 1.0, 60, 24, 2
+PATCH, FRAMES_IN_BATCH, STAGES, LEARNING_RATE, SEED = 64, 24, (3, 4, 6), 3e-3, 0
+SIGMA, CRF, BLUR = 30.0, 40, 1.6
+SCALES = {"denoise": 1, "deblock": 1, "deblur": 1, "upscale_x4": 4}
+SPOILERS = {
+    "denoise": layers.FrameNoise(SIGMA, seed=SEED),
+    "upscale_x4": layers.ShrunkFrames(4),
+    "deblur": lambda good: keras.ops.cast(layers.GaussianOverSpace(BLUR)(good), "uint8"),
+}
+
+
+def main(task: str, folder: Path, others: list[Path], steps: int, fold_steps: int, alone: bool, to: Path | None):
+    keras.utils.set_random_seed(SEED)
+    clips, rest = read_videos([folder]), list(read_videos(others).values())
+    spec = ClipSpec(STAGES[0], PATCH, PATCH)
+    base = SoraEnhancer(mode="restore", clip_spec=spec, scale=SCALES[task], is_recurrent=not alone)
+    train(base, rest, task, steps)
+    print(f"{task}: PSNR of {NUM_TESTED - 2 * MARGIN} frames in dB, SSIM, warping error x 1000, ms a frame", flush=True)
+    for held_out, frames in clips.items():
+        good = frames[:NUM_TESTED]
+        bad = spoil(good, task)
+        model = SoraEnhancer.from_config(base.get_config())
+        model.set_weights(base.get_weights())
+        train(model, rest + [of for name, of in clips.items() if name != held_out], task, fold_steps)
+        name = "network of single frames" if alone else "recurrent network"
+        contestants = without_training(task) | {name: lambda bad, model=model: apps.restored_frames(bad, model)}
+        for name, restore in contestants.items():
+            print(f"{held_out:14} {name:24} {scores(restore, bad, good, task == 'upscale_x4')}", flush=True)
+    if to:
+        train(base, rest + list(clips.values()), task, fold_steps).save_to_preset(to)
+
+
+def read_videos(folders: list[Path]) -> dict[str, np.ndarray]:
+    """Name -> frames `uint8 (T, H, W, 3)` of each video that has enough of them, and enough rows."""
+    videos = {}
+    paths = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix in (".mp4", ".avi", ".264"))
+    for path in paths:
+        stream = (frame for seconds, frame in video.stream_frames(path) if seconds >= FIRST_SECOND)
+        frames = []
+        for frame in itertools.islice(stream, NUM_FRAMES if video.probe(path).height >= ROWS else 0):
+            width = 4 * round(frame.shape[1] * ROWS / frame.shape[0] / 4)
+            frames.append(cv2.resize(frame, (width, ROWS // 4 * 4), interpolation=cv2.INTER_AREA))
+        if len(frames) >= NUM_TESTED:
+            videos[path.stem] = np.stack(frames)
+    return videos
+
+
+def train(model: SoraEnhancer, videos: list[np.ndarray], task: str, steps: int) -> SoraEnhancer:
+    rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=LEARNING_RATE, warmup_steps=steps // 20)
+    model.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0), loss="mae")
+    side = PATCH * SCALES[task]
+    spoiled = [spoil(of, task) for of in videos] if task == "deblock" else None
+    for num_frames in STAGES:  # longer and longer clips: it learns to see first, then to remember
+        spec = ClipSpec(num_frames, side, side)
+        pairs = data.patch_dataset(videos, spec, FRAMES_IN_BATCH // num_frames, spoiled, seed=num_frames)
+        if spoiled is None:
+            pairs = pairs.map(lambda good: (SPOILERS[task](good), {"frames": good}))
+        model.fit(pairs, steps_per_epoch=steps // len(STAGES), shuffle=False, verbose=2)
+    return model
+
+
+def spoil(good: np.ndarray, task: str) -> np.ndarray:
+    if task != "deblock":
+        return keras.ops.convert_to_numpy(SPOILERS[task](good[np.newaxis]))[0]
+    with tempfile.TemporaryDirectory() as folder:
+        video.write_video(path := Path(folder) / "compressed.mp4", good, quality=CRF)
+        return np.stack([frame for _, frame in video.stream_frames(path)])
+
+
+def without_training(task: str) -> dict[str, Callable[[np.ndarray], Iterable[np.ndarray]]]:
+    def nonlocal_means(bad: np.ndarray) -> Iterable[np.ndarray]:
+        for at in range(len(bad)):
+            seen = MARGIN <= at < len(bad) - MARGIN
+            yield cv2.fastNlMeansDenoisingMulti(bad, at, 3, None, 0.9 * SIGMA, 7, 15) if seen else bad[at]
+
+    def along_motion(bad: np.ndarray) -> Iterable[np.ndarray]:
+        return video.denoise_along_motion(Clip(bad, np.arange(len(bad)) / 25), SIGMA).frames
+
+    if task == "upscale_x4":
+        return {"bicubic": lambda bad: (cv2.resize(of, None, None, 4, 4, cv2.INTER_CUBIC) for of in bad)}
+    return {"input": iter} | ({"along motion": along_motion, "NLM": nonlocal_means} if task == "denoise" else {})
+
+
+def scores(restore: Callable, bad: np.ndarray, good: np.ndarray, is_luma: bool) -> str:
+    """A line of figures; of what gives frames one by one, the median time, as the first one takes longer."""
+    start = time.perf_counter()
+    frames, times = [], []
+    for frame in (made := restore(bad)):
+        frames.append(np.clip(np.rint(frame), 0, 255).astype(np.uint8))
+        times.append(time.perf_counter())
+    seconds = (times[-1] - start) / len(bad) if isinstance(made, np.ndarray) else np.median(np.diff(times))
+    restored, good = np.stack(frames)[MARGIN:-MARGIN], good[MARGIN:-MARGIN]
+    psnr, ssim = (measure(restored, good, is_luma).mean() for measure in (evaluation.psnr, evaluation.ssim))
+    unsteady = 1000 * np.nanmean(evaluation.warping_error(restored, good))
+    return f"{psnr:6.2f} {ssim:6.4f} {unsteady:7.3f} {1000 * seconds:7.1f}"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=SCALES)
+    parser.add_argument("--data", dest="folder", type=Path, required=True)
+    parser.add_argument("--others", type=Path, nargs="+", required=True)
+    parser.add_argument("--steps", type=int, default=24_000, help="on the other folders (default: %(default)s)")
+    parser.add_argument("--fold-steps", type=int, default=3_000, help="on the rest of the data (default: %(default)s)")
+    parser.add_argument("--alone", action="store_true", help="train a network of single frames instead")
+    parser.add_argument("--to", type=Path, help="folder for a preset that has learned from everything")
+    main(**vars(parser.parse_args()))
