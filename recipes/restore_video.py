@@ -24,7 +24,7 @@ import numpy as np
 from sora_keras import Clip, ClipSpec, SoraEnhancer, apps, data, evaluation, layers, video
 
 ROWS, FIRST_SECOND, NUM_FRAMES, NUM_TESTED, MARGIN = 270, 1.0, 60, 24, 2
-PATCH, FRAMES_IN_BATCH, STAGES, LEARNING_RATE, SEED = 64, 24, (3, 4, 6), 3e-3, 0
+PATCH, FRAMES_IN_BATCH, STAGES, LEARNING_RATE, SEED = 64, 12, (3, 4, 6), 3e-3, 0
 SIGMA, CRF, BLUR = 30.0, 40, 1.6
 SCALES = {"denoise": 1, "deblock": 1, "deblur": 1, "upscale_x4": 4}
 SPOILERS = {
@@ -125,8 +125,8 @@ if __name__ == "__main__":
     parser.add_argument("task", choices=SCALES)
     parser.add_argument("--data", dest="folder", type=Path, required=True)
     parser.add_argument("--others", type=Path, nargs="+", required=True)
-    parser.add_argument("--steps", type=int, default=24_000, help="on the other folders (default: %(default)s)")
-    parser.add_argument("--fold-steps", type=int, default=3_000, help="on the rest of the data (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=45_000, help="on the other folders (default: %(default)s)")
+    parser.add_argument("--fold-steps", type=int, default=6_000, help="on the rest of the data (default: %(default)s)")
     parser.add_argument("--alone", action="store_true", help="train a network of single frames instead")
     parser.add_argument("--to", type=Path, help="folder for a preset that has learned from everything")
     main(**vars(parser.parse_args()))
