@@ -6,6 +6,7 @@ import pytest
 from cut_off_video import cut_off
 
 from sora_keras import ClipSpec, write_video
+from sora_keras.apps import video_anomalies
 from sora_keras.cli import anomalies
 from sora_keras.models import SoraGenerator
 from sora_keras.video import VideoError
@@ -60,6 +61,13 @@ def test_a_video_that_breaks_off_has_its_own_exit_code(folder, tmp_path, capsys)
     assert run(str(folder), str(video), "--to", str(tmp_path)) == 1
     assert "half.mp4 cannot be read to its end" in capsys.readouterr().err
     assert read(tmp_path / "anomalies.csv")
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_the_work(folder, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setattr(video_anomalies, "anomaly_scores", None)  # to be called would be an error of another type
+    with pytest.raises(FileExistsError, match="file"):
+        run(str(folder), str(folder / "flash.mp4"), "--to", str(tmp_path / "file"))
 
 
 def test_what_is_no_model_is_told(tmp_path):

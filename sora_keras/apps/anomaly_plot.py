@@ -15,6 +15,7 @@ from matplotlib.ticker import FuncFormatter
 
 from sora_keras.apps.captions import clock_text, drawable_text
 from sora_keras.apps.key_moment import read_frames
+from sora_keras.apps.prediction_errors import FRAMES_UNTIL_JUDGED
 from sora_keras.apps.video_anomalies import AnomalyCurve
 from sora_keras.atomic import appearing_when_whole
 from sora_keras.evaluation.frame_scores import runs
@@ -80,6 +81,7 @@ def unexpected_moments(curve: AnomalyCurve, most: int = MOMENTS_SHOWN) -> np.nda
         array([3.45, 9.25])
     """
     left = curve.smoothed.copy()
+    left[:FRAMES_UNTIL_JUDGED] = -np.inf  # nobody knows how unexpected these are
     chosen: list[int] = []
     while len(chosen) < most and np.isfinite(left.max()):
         chosen.append(int(left.argmax()))

@@ -17,7 +17,9 @@ from sora_keras.apps.restoring import restored_frames
 from sora_keras.apps.side_by_side import write_side_by_side
 from sora_keras.progress import show_progress
 from sora_keras.video import VideoInfo, probe
+from sora_keras.video.opening import open_video
 from sora_keras.video.rewriting import check_target, rewrite_video
+from sora_keras.video.stream_copying import check_sound
 
 # A reference whose length differs by more shows something else.
 _SECONDS_ALIKE = 0.5
@@ -75,7 +77,7 @@ def enhance(
         to: the file to write, `.mp4`, `.mov` or `.mkv`; it appears under this name once it is whole.
         compare: another such file to write, which shows before and after side by side; `None` writes none.
         reference: what the video should look like, a file of as many frames in the size of the enhanced ones, to
-            measure against; `None` measures nothing.
+            measure against, give or take two frames; `None` measures nothing.
         tile_size: rows and columns of a tile at most, a multiple of 16 from 144 on; `None` chooses by memory. For
             `mode="restore"`.
         quality: H.264's constant rate factor, 0 (best) to 51.
@@ -93,15 +95,18 @@ def enhance(
         >>> enhance("night.mp4", model, to="clear.mp4", compare="both.mp4").num_frames  # doctest: +SKIP
         17982
     """
+    if tile_size is not None and model.mode != "restore":
+        raise ValueError(f'`tile_size` is for mode="restore", received {tile_size!r} for mode={model.mode!r}.')
     info = probe(video)
     _check_files(video, to, compare, reference)
     _check_reference(reference, info, model.scale)
     began = time.perf_counter()
     num_frames = max(1, round(info.duration_seconds * info.frames_per_second))
     description = f"Enhancing {os.path.basename(os.fsdecode(video))}"
-    parameters = color_parameters(video, model) if model.mode == "parameters" else None
 
     def change(frames: Iterable[tuple[float, np.ndarray]]) -> Iterator[np.ndarray]:
+        # Not before, so that what `rewrite_video` refuses is refused before the video is looked at.
+        parameters = color_parameters(video, model) if model.mode == "parameters" else None
         frames = show_progress(frames, description, num_frames)
         if parameters is not None:
             return adjusted_frames(frames, parameters)
@@ -112,9 +117,10 @@ def enhance(
     if compare is not None:
         write_side_by_side(video, to, compare, done.num_frames)
     gain = None if reference is None else measure_gain(video, to, reference, done.num_frames)
+    warnings = done.warnings if gain is None or gain.warning is None else (*done.warnings, gain.warning)
     return EnhancementReport(
         os.fsdecode(video), os.fsdecode(to), done.num_frames, done.size_before, done.size_after, seconds,
-        done.broken_seconds, done.warnings, gain,
+        done.broken_seconds, warnings, gain,
     )  # fmt: skip
 
 
@@ -130,6 +136,9 @@ def _check_files(
                 check_target(kept, written)
     if compare is not None and Path(to).resolve() == Path(compare).resolve():
         raise ValueError(f"`to` and `compare` must be two files, received {os.fsdecode(to)!r} for both.")
+    if compare is not None:
+        with open_video(video) as opened:
+            check_sound(video, opened, Path(compare).suffix.lower())
 
 
 def _check_reference(reference: str | os.PathLike[str] | None, info: VideoInfo, scale: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from collections.abc import Iterator
@@ -16,13 +17,16 @@ from sora_keras.video import ClipSpec, VideoError, probe, read_windows
 PATCH_SHARE = 0.19  # of the frame's height: what is abnormal is small, and an average over the frame would lose it
 PATCHES_PER_SIDE = 6  # patches that begin within the side of one
 BORDER_SHARE = 0.03  # of the frame's height: nobody can foresee who comes in from outside the picture
+LEAST_STEP = 0.75  # of a step: the last window would else begin anywhere after the one before
+RATE_TOLERANCE = 0.01  # of the frames to a step: 29.97 a second count as 30
 FRAMES_UNTIL_JUDGED = 4  # to tell how something moves takes a few
 
 
 class PredictionErrors:
     """Watch a video frame by frame, each time predicting the next one, and tell how wrong that was.
 
-    It holds one frame and the model's state, however long the video is.
+    It holds one frame and the model's state, however long the video is. Where the video's rate is no multiple of the
+    model's, the steps between its frames differ and with them the scores: a warning says so.
 
     Args:
         model: the generator; its `clip_spec` has the frames' size and rate.
@@ -48,8 +52,15 @@ class PredictionErrors:
                 "frames_per_second=None: train one with a rate."
             )
         self.error: VideoError | None = None
-        self.duration_seconds = probe(path).duration_seconds
+        info = probe(path)
+        self.duration_seconds = info.duration_seconds
         self._model, self._path = model, path
+        frames_a_step = info.frames_per_second / model.clip_spec.frames_per_second
+        if abs(frames_a_step - round(frames_a_step)) > RATE_TOLERANCE * frames_a_step:
+            logging.getLogger(__name__).warning(
+                "%s: it has %.4g frames a second, no multiple of the model's %.4g: scores vary with the steps.",
+                os.fsdecode(path), info.frames_per_second, model.clip_spec.frames_per_second,
+            )  # fmt: skip
 
     def __iter__(self) -> Iterator[tuple[float, np.ndarray]]:
         """Seconds and `float32 (R, C)`, the mean squared error of R x C patches; the first frames have none."""
@@ -66,16 +77,19 @@ class PredictionErrors:
         clips = show_progress(
             read_windows(self._path, frame_spec), f"Watching {os.path.basename(os.fsdecode(self._path))}", num_frames
         )
-        has_begun = False
+        shortest = LEAST_STEP / (spec.frames_per_second or 1)
+        before = -math.inf
         try:
             for clip in clips:
-                frame = clip.frames[0]
+                seconds, frame = float(clip.times[0]), clip.frames[0]
+                if seconds - before < shortest:
+                    continue
                 if self._model.num_channels == 1:
                     frame = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)[..., None]
-                yield float(clip.times[0]), frame
-                has_begun = True
+                yield seconds, frame
+                before = seconds
         except VideoError as error:
-            if not has_begun:
+            if before < 0:
                 raise
             self.error = error
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from sora_keras.apps.tiles import MULTIPLE, TiledRestoration
+from sora_keras.apps.tiles import GRID, TiledRestoration, check_tile
 
 # What a step may take for a frame that is not cut, and for tiles that are computed together.
 FRAME_BYTES, TILE_BYTES = 600 * 2**20, 128 * 2**20
-STEP_TO_STATE = 13  # so many times the state, measured on restoring models of scale 1 and 4
+STEP_TO_STATE = 25  # so many times the state at most, measured on restoring models of scale 1 and 4
 # Pixels. Models that enlarge look at half the surroundings.
 SMALLEST_TILE, OVERLAP, OVERLAP_ENLARGED = 144, 64, 32
 
@@ -41,12 +41,14 @@ def restored_frames(frames: Iterable[np.ndarray], model: Any, tile_size: int | N
 
 def _restoration(model: Any, height: int, width: int, tile_size: int | None) -> TiledRestoration:
     overlap = OVERLAP if model.scale == 1 else OVERLAP_ENLARGED
-    sides = [MULTIPLE * math.ceil(side / MULTIPLE) for side in (height, width)]
+    sides = [GRID * math.ceil(side / GRID) for side in (height, width)]
     bytes_for_a_pixel = _bytes_for_a_pixel(model)
     pixels_at_once = TILE_BYTES // bytes_for_a_pixel
-    if tile_size is None:
+    if tile_size is not None:
+        check_tile(tile_size, overlap)
+    else:
         is_small = sides[0] * sides[1] * bytes_for_a_pixel <= FRAME_BYTES
-        largest = MULTIPLE * (math.isqrt(pixels_at_once) // MULTIPLE)
+        largest = GRID * (math.isqrt(pixels_at_once) // GRID)
         tile_size = max(SMALLEST_TILE, max(sides) if is_small else largest)
     tiles_at_once = max(1, pixels_at_once // (min(tile_size, sides[0]) * min(tile_size, sides[1])))
     return TiledRestoration(model, height, width, tile_size, overlap, tiles_at_once)
@@ -54,5 +56,5 @@ def _restoration(model: Any, height: int, width: int, tile_size: int | None) -> 
 
 def _bytes_for_a_pixel(model: Any) -> int:
     """What a step takes for each pixel of a frame."""
-    state = model.initial_state(1, MULTIPLE, MULTIPLE)
-    return max(1, STEP_TO_STATE * sum(value.nbytes for value in state.values()) // MULTIPLE**2)
+    state = model.initial_state(1, GRID, GRID)
+    return max(1, STEP_TO_STATE * sum(value.nbytes for value in state.values()) // GRID**2)

@@ -44,7 +44,7 @@ def write_side_by_side(
         for (_, frame), (_, changed) in zip(shown, stream_frames(after), strict=True):
             yield side_by_side(frame, changed)
 
-    rewrite_video(before, to, change)
+    rewrite_video(before, to, change, is_quiet=True)  # what there is to warn of, making `after` told
 
 
 def side_by_side(before: np.ndarray, after: np.ndarray) -> np.ndarray:

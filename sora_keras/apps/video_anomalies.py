@@ -94,8 +94,9 @@ def anomaly_scores(
         scores.append(float(of_patches[row, column]))
         boxes.append(patch_box(int(row), int(column), spec.height, spec.width))
     if not times:
+        reason = "" if errors.error is None else f" before it breaks off: {errors.error.reason}"
         raise VideoError(
-            video, f"it has fewer than {FRAMES_UNTIL_JUDGED + 1} frames at {spec.frames_per_second:g} a second"
+            video, f"it has fewer than {FRAMES_UNTIL_JUDGED + 1} frames at {spec.frames_per_second:g} a second{reason}"
         )
     if errors.error is not None:
         logging.getLogger(__name__).warning("%s; what comes before was scored.", errors.error)

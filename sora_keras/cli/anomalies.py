@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from sora_keras.cli.outcome import Actions
 
@@ -27,6 +28,7 @@ def _anomalies(options: argparse.Namespace) -> int:
     from sora_keras.models import SoraGenerator
 
     model = SoraGenerator.from_preset(options.model)
+    Path(options.to).mkdir(parents=True, exist_ok=True)  # what cannot be written is told before the work
     curve = anomaly_scores(model, options.video, options.smoothing_seconds)
     write_anomalies(curve, options.to)
     for moment in unexpected_moments(curve):

@@ -87,13 +87,18 @@ def displayed_frames(path: str, stream: Any, seconds: Iterable[float], duration_
 
 
 def check_end(path: str, end_seconds: float, wanted: float, duration_seconds: float) -> None:
-    """Raise a `VideoError` if the frames end more than 0.5 s and a tenth of the video before a wanted time."""
-    if wanted > end_seconds + max(0.5, 0.1 * duration_seconds):
+    """Raise a `VideoError` if `ends_early`."""
+    if ends_early(end_seconds, wanted, duration_seconds):
         raise VideoError(
             path,
             f"its frames end at {end_seconds:.2f} s, but the one at {wanted:.2f} s of {duration_seconds:.2f} s is "
             f"wanted; the file is cut off, copy it again or leave it out",
         )
+
+
+def ends_early(end_seconds: float, wanted: float, duration_seconds: float) -> bool:
+    """Whether the frames end more than 0.5 s and a tenth of the video before a wanted time."""
+    return wanted > end_seconds + max(0.5, 0.1 * duration_seconds)
 
 
 class _Run:

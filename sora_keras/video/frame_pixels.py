@@ -53,6 +53,10 @@ class FramePixels:
         """Bits of a changed frame: 8, 10 or 12."""
         return 8 if self.bits <= 8 else 10 if self.bits <= 10 else 12
 
+    def has_size_of(self, frame: Any) -> bool:
+        """Whether a frame is stored in the size of the first one."""
+        return (frame.width, frame.height) == self._size
+
     def to_rgb(self, frame: Any) -> tuple[np.ndarray, np.ndarray | None]:
         """The frame as displayed, `uint8 (H, W, 3)`, and, of one with more bits, what is left over, `int16`, 1/256."""
         if frame.colorspace not in _CONVERTED_COLORSPACES and not frame.format.is_rgb:

@@ -4,18 +4,42 @@ from __future__ import annotations
 
 import collections
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
+from sora_keras.video.decoding import ends_early
 from sora_keras.video.every_frame import TimedFrame, every_frame
 from sora_keras.video.frame_pixels import FramePixels
 from sora_keras.video.frame_repair import LONGEST_GAP_SECONDS, between
+from sora_keras.video.opening import open_video
 
 LONGEST_SIDE = 16384  # of what H.264 holds
-# What a header may promise beyond the last frame, the longer of the two.
-_SECONDS_CUT_OFF, _SHARE_CUT_OFF = 0.5, 0.1
+
+
+def mended_frames(path: str | os.PathLike[str]) -> Iterator[tuple[float, np.ndarray]]:
+    """A file's frames as `rewrite_video` hands them out: those that are lost are made from their neighbors.
+
+    Args:
+        path: the video file.
+
+    Yields:
+        Seconds since the first frame, and the frame as displayed, `uint8 (H, W, 3)`.
+
+    Raises:
+        VideoError: if it cannot be read.
+
+    Example:
+        >>> sum(1 for _ in mended_frames("broken/damaged_middle.mp4"))
+        377
+    """
+    with open_video(path) as video:
+        source = FrameSource(os.fsdecode(path), video, is_quiet=True)
+        for seconds, rgb in source.frames():
+            source._pending.clear()
+            yield seconds, rgb
 
 
 class FrameSource:
@@ -24,10 +48,11 @@ class FrameSource:
     Args:
         path: the file, for messages.
         video: its freshly opened `av` video stream.
+        is_quiet: whether warnings are collected only, not logged as well.
     """
 
-    def __init__(self, path: str, video: Any) -> None:
-        self.path, self.video = path, video
+    def __init__(self, path: str, video: Any, is_quiet: bool = False) -> None:
+        self.path, self.video, self._is_quiet = path, video, is_quiet
         self.size_before = self.size_after = (0, 0)
         self.num_frames = 0
         self.broken_seconds: list[float] = []
@@ -49,6 +74,8 @@ class FrameSource:
                 continue
             if self.pixels is None:
                 self._begin(timed.picture)
+            if not self.pixels.has_size_of(timed.picture):
+                self.warn("its frames change their size; all are brought to the first one's")
             rgb, rest = self.pixels.to_rgb(timed.picture)
             self.size_before = (rgb.shape[0], rgb.shape[1])
             shown = timed.timestamp, rgb
@@ -84,17 +111,21 @@ class FrameSource:
             )
 
     def warn(self, warning: str) -> None:
-        """Log what is not as it was, once."""
+        """Take down what is not as it was, and log it, once."""
         if warning not in self.warnings:
             self.warnings.append(warning)
-            logging.getLogger(__name__).warning("%s: %s.", self.path, warning)
+            if not self._is_quiet:
+                logging.getLogger(__name__).warning("%s: %s.", self.path, warning)
 
     def _begin(self, picture: Any) -> None:
         self.pixels = pixels = FramePixels(picture)
         if pixels.bits > 8:
             self.warn(f"its pixels have {pixels.bits} bits; they are changed in 8, and stored in {pixels.stored_bits}")
         if pixels.hdr_transfer:
-            self.warn(f"its brightness is HDR ({pixels.hdr_transfer}), which is kept, but changed as if it were not")
+            self.warn(
+                f"its brightness is HDR ({pixels.hdr_transfer}), which is kept, but changed as if it were not; what it "
+                "tells of the display it was made on (mastering metadata) is dropped"
+            )
         if pixels.has_alpha:
             self.warn("its transparency is dropped")
         if picture.interlaced_frame:
@@ -109,7 +140,7 @@ class FrameSource:
         if self.video.duration:
             seconds = self._seconds(last) + float(last.duration * self.video.time_base)
             stated = float(self.video.duration * self.video.time_base)
-            if seconds < stated - max(_SECONDS_CUT_OFF, _SHARE_CUT_OFF * stated):
+            if ends_early(seconds, stated, stated):
                 self.warn(f"its frames end at {seconds:.2f} s of {stated:.2f} s: the file is cut off")
 
     def _mended(self, timestamp: int, before: tuple[int, np.ndarray], after: tuple[int, np.ndarray]) -> np.ndarray:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import errno
 import itertools
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
@@ -16,16 +15,18 @@ import av
 import numpy as np
 from av.codec.context import Flags
 
-from sora_keras.atomic import appearing_when_whole, remove_abandoned
+from sora_keras.atomic import remove_abandoned
 from sora_keras.video.decoding import frame_rate
 from sora_keras.video.frame_source import FrameSource
-from sora_keras.video.opening import VideoError, open_video
+from sora_keras.video.opening import MPEG_TS, open_video
 from sora_keras.video.stream_copying import CONTAINERS, METADATA_OF_MP4, StreamCopy, check_sound, kept_metadata
+from sora_keras.video.writing import appearing_video, check_place
 
-_NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 # H.264's encoder holds frames back to choose among them, at five bytes and more for each pixel; of larger ones than 4K
 # it holds none.
 _MANY_PIXELS = 4096 * 2304
+_FORMATS_OF_BROADCASTS = (MPEG_TS, "mpeg")  # their clock stands anywhere when they begin
+_MOST_UNITS = 1_000_000  # of time in a second, in MP4's header
 # By bits. One thread: the bytes do not depend on the machine, and frames held for threads take memory. Without the
 # macroblock tree, which on small pictures decides by memory that nobody wrote.
 _ENCODERS = {
@@ -60,20 +61,21 @@ def rewrite_video(
     to: str | os.PathLike[str],
     change: Callable[[Iterator[tuple[float, np.ndarray]]], Iterable[np.ndarray]],
     quality: int = 17,
+    is_quiet: bool = False,
 ) -> Rewriting:
     """Write a video file anew with other pixels, and everything else as it was, in bounded memory.
 
     Kept are the number of frames and the time of each (variable rates and a late beginning included; `.mkv` rounds
-    times to a millisecond), sound and subtitles (packet by packet), rotation, color range and color tags, the pixels'
-    aspect ratio, chapters and metadata (of languages, `.mov` knows QuickTime's own). A frame that is lost is made from
-    its neighbors, see `sora_keras.video.frame_repair`, one that the decoder completed is taken as it is; both are
-    reported.
+    times to a millisecond; where a broadcast's clock stood at its beginning is 0 s), sound and subtitles (packet by
+    packet), which tracks are the default or forced, rotation, color range and color tags, the pixels' aspect ratio,
+    chapters and metadata (of languages, `.mov` knows QuickTime's own). A frame that is lost is made from its neighbors,
+    see `sora_keras.video.frame_repair`, one that the decoder completed is taken as it is; both are reported.
 
     Frames are changed as displayed, in 8 bits. What a video has below these is kept aside and added to the changed
     frame, so a change that does nothing loses nothing. 8 and up to 10 bits are stored as H.264, more as H.265 with 12
     bits; colors at the resolution the video has them, or at full resolution where a side is odd. Interlaced pictures
-    are stored as whole frames. Transparency, pictures of covers and data streams are dropped. Each of these is told in
-    a warning.
+    are stored as whole frames. Transparency, an HDR display's mastering data, pictures of covers and data streams are
+    dropped. Each of these is told in a warning.
 
     The file appears under its name only once it is whole; whatever interrupts it, nothing is left but, after a kill, a
     file whose name begins with `.unfinished-`. The original is only read.
@@ -84,6 +86,7 @@ def rewrite_video(
         change: given seconds since the first frame and frames `uint8 (H, W, 3)`, as `stream_frames` gives them, gives
             as many frames `(H2, W2, 3)`, `uint8`, or any float in 0..255. It may look ahead.
         quality: H.264's constant rate factor, 0 (best) to 51; 6 more is about half the file.
+        is_quiet: whether warnings are returned only, not logged as well.
 
     Returns:
         What was done.
@@ -103,11 +106,11 @@ def rewrite_video(
         raise ValueError(f"quality must be a whole number from 0 (best) to 51, received {quality!r}.")
     with open_video(path) as video, open_video(path) as original:
         check_sound(path, original, to.suffix.lower())
-        source = FrameSource(os.fsdecode(path), video)
+        source = FrameSource(os.fsdecode(path), video, is_quiet)
         frames = source.stored(change(source.frames()))
         first = next(frames)  # nothing is written before there is something to write
         remove_abandoned(to.parent)
-        with _writing(to) as unfinished:
+        with appearing_video(to) as unfinished:
             _write(unfinished, source, original, first, frames, quality)
     return Rewriting(
         source.num_frames, source.size_before, source.size_after, tuple(source.broken_seconds), tuple(source.warnings)
@@ -135,10 +138,7 @@ def check_target(path: str | os.PathLike[str], to: str | os.PathLike[str]) -> No
         raise ValueError(
             f"the file's extension must be one of {', '.join(CONTAINERS)}, received {to.suffix!r} in {str(to)!r}."
         )
-    if not to.parent.is_dir():
-        raise VideoError(to, f"the folder {str(to.parent)!r} does not exist; create it first")
-    if to.is_dir():
-        raise VideoError(to, "this is a folder; pass the name of a file in it")
+    check_place(to)
     if to.exists() and os.path.exists(path) and os.path.samefile(path, to):
         raise ValueError(
             f"the original is never overwritten: {str(to)!r} and {os.fsdecode(path)!r} are the same file; write to "
@@ -149,25 +149,32 @@ def check_target(path: str | os.PathLike[str], to: str | os.PathLike[str]) -> No
 def _write(to: Path, source: FrameSource, original: Any, first: Any, frames: Iterator[Any], quality: int) -> None:
     extension = to.suffix.lower()
     metadata = kept_metadata(original.container.metadata)
-    with av.open(str(to), "w", container_options=_container_options(extension, metadata)) as container:
+    options = _container_options(extension, metadata, original)
+    # Without the protocol's name, a colon in a folder's name would end one.
+    with av.open(f"file:{to}", "w", container_options=options) as container:
         container.metadata.update(metadata)
         container.set_chapters(original.container.chapters())
         video = _add_video(container, source, first, quality)
         copy = StreamCopy(original, container, extension)
         for stream_type in copy.dropped:
-            source.warn(f"a stream of {stream_type} cannot be kept in {extension} and is left out")
+            source.warn(f"a stream of {stream_type} is left out of the {extension}")
         for frame in itertools.chain([first], frames):
             _mux(container, video.encode(frame), copy)
         _mux(container, video.encode(None), copy)
         copy.write_until()
 
 
-def _container_options(extension: str, metadata: dict[str, str]) -> dict[str, str]:
+def _container_options(extension: str, metadata: dict[str, str], original: Any) -> dict[str, str]:
+    options = {}
+    if original.container.format.name in _FORMATS_OF_BROADCASTS:
+        options["output_ts_offset"] = f"{-(original.container.start_time or 0) / av.time_base:.6f}"
     if extension == ".mkv":
         # The first packet of AAC may come before 0 s, and is no reason to show everything later.
-        return {"avoid_negative_ts": "disabled"}
+        return {**options, "avoid_negative_ts": "disabled"}
+    # The units of a late beginning, of which there are 1000 a second if nothing else is said.
+    options["movie_timescale"] = str(min(math.lcm(1000, original.time_base.denominator), _MOST_UNITS))
     has_other_names = {name.lower() for name in metadata} - set(METADATA_OF_MP4)
-    return {"movflags": "use_metadata_tags"} if has_other_names else {}
+    return {**options, "movflags": "use_metadata_tags"} if has_other_names else options
 
 
 def _add_video(container: Any, source: FrameSource, first: Any, quality: int) -> Any:
@@ -186,6 +193,7 @@ def _add_video(container: Any, source: FrameSource, first: Any, quality: int) ->
     if pixels.orientation.display_matrix is not None:
         video.set_display_matrix(pixels.orientation.display_matrix)
     video.metadata.update(kept_metadata(original.metadata))
+    video.disposition = original.disposition
     return video
 
 
@@ -194,21 +202,3 @@ def _mux(container: Any, packets: Iterable[Any], copy: StreamCopy) -> None:
         # Players want sound beside the pictures it belongs to.
         copy.write_until(float(packet.dts * packet.time_base))
         container.mux(packet)
-
-
-@contextlib.contextmanager
-def _writing(to: Path) -> Iterator[Path]:
-    """A name beside `to` to write to, which becomes `to` at the end, or vanishes on any failure."""
-    try:
-        with appearing_when_whole(to) as unfinished:
-            yield unfinished
-    except OSError as error:
-        if error.errno in _NO_SPACE:
-            raise VideoError(
-                to, f"there is no space left for it ({error.strerror}); free some, or write to another disk"
-            ) from error
-        if isinstance(error, av.FFmpegError):
-            raise VideoError(
-                to, f"FFmpeg cannot write it ({error.strerror}); check the folder's permissions, or write .mkv"
-            ) from error
-        raise

@@ -26,6 +26,8 @@ METADATA_OF_MP4 = (
     "synopsis", "creation_time", "location", "location-eng", "timecode",
 )  # fmt: skip
 
+_SECONDS_TO_WARM_UP = 0.1  # what decoders of sound hear at most before what they give is right
+
 
 def kept_metadata(metadata: dict[str, str]) -> dict[str, str]:
     """What a file or stream tells of itself, but for what would be wrong of another file."""
@@ -79,16 +81,22 @@ class StreamCopy:
                 stream.discard = Discard.default
                 self._copies[stream.index] = copy = container.add_stream_from_template(stream)
                 copy.metadata.update(kept_metadata(stream.metadata))
+                copy.disposition = stream.disposition
             elif stream.index != video.index and not _is_written_anew(stream):
                 self.dropped.append(stream.type)
         video.discard = Discard.all
-        self._packets = _packets(video.container, [video.container.streams[index] for index in self._copies])
+        packets = _packets(video.container, [video.container.streams[index] for index in self._copies])
+        # Matroska cannot tell that the beginning of a sound is not to be heard.
+        self._packets = _without_cut_away(packets) if extension == ".mkv" else packets
         self._ahead = next(self._packets, None)
 
     def write_until(self, seconds: float = math.inf) -> None:
         """Copy all packets up to a time in the file."""
         while self._ahead is not None and self._ahead.dts * self._ahead.time_base <= seconds:
             packet, index = self._ahead, self._ahead.stream.index
+            # Matroska's packets of sound state none; without one, MP4 ends before the last.
+            if packet.stream.type == "audio" and not packet.duration and index in self._latest:
+                packet.duration = max(0, packet.dts - self._latest[index])
             # Damaged files may go back in time, which no container can hold.
             packet.dts = max(packet.dts, self._latest.get(index, packet.dts - 1) + 1)
             packet.pts = packet.dts if packet.pts is None else max(packet.pts, packet.dts)
@@ -121,3 +129,16 @@ def _packets(container: Any, streams: list[Any]) -> Iterator[Any]:
                 yield packet
     except (av.FFmpegError, IndexError):
         return
+
+
+def _without_cut_away(packets: Iterator[Any]) -> Iterator[Any]:
+    """What MP4's edit list lets be heard, and as much before it as a decoder needs to begin."""
+    held: dict[int, list[Any]] = {}
+    for packet in packets:
+        before = held.pop(packet.stream.index, [])
+        near = [early for early in before if (packet.dts - early.dts) * packet.time_base <= _SECONDS_TO_WARM_UP]
+        if packet.is_discard:
+            held[packet.stream.index] = [*near, packet]
+        else:
+            yield from near
+            yield packet

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -17,6 +18,7 @@ from sora_keras.atomic import appearing_when_whole
 from sora_keras.video.opening import VideoError
 
 _CODECS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx264", ".gif": "gif"}
+_NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
 def write_video(
@@ -52,7 +54,9 @@ def write_video(
         raise ValueError(f"frames_per_second must be from 0.01 to 1000, received {frames_per_second!r}.")
     if quality not in range(52):
         raise ValueError(f"quality must be a whole number from 0 (best) to 51, received {quality!r}.")
-    with _unfinished(path) as unfinished, av.open(str(unfinished), "w") as container:
+    check_place(path)
+    # Without the protocol's name, a colon in a folder's name would end one.
+    with appearing_video(path) as unfinished, av.open(f"file:{unfinished}", "w") as container:
         stream = None
         reformatter = VideoReformatter()
         for index, frame in enumerate(_checked(frames)):
@@ -95,17 +99,41 @@ def _add_stream(container: Any, path: Path, frame: np.ndarray, frames_per_second
     return stream
 
 
-@contextlib.contextmanager
-def _unfinished(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to; it becomes `path` at the end, or vanishes on any failure."""
+def check_place(path: Path) -> None:
+    """Raise a `VideoError` if a file's folder does not exist, or it is a folder itself."""
     if not path.parent.is_dir():
         raise VideoError(path, f"the folder {str(path.parent)!r} does not exist; create it first")
     if path.is_dir():
         raise VideoError(path, "this is a folder; pass the name of a file in it")
+
+
+@contextlib.contextmanager
+def appearing_video(path: Path) -> Iterator[Path]:
+    """Write a video under another name, which it changes only once it is whole.
+
+    Args:
+        path: the file.
+
+    Yields:
+        A name beside `path` to write to; it becomes `path` at the end, or vanishes on any failure.
+
+    Raises:
+        VideoError: if FFmpeg cannot write it, or the disk is full.
+
+    Example:
+        >>> with appearing_video(Path("walk.mp4")) as unfinished, av.open(f"file:{unfinished}", "w") as container:
+        ...     container.add_stream("libx264", rate=25)
+    """
     try:
         with appearing_when_whole(path) as unfinished:
             yield unfinished
-    except av.FFmpegError as error:
-        raise VideoError(
-            path, f"FFmpeg cannot write it ({error.strerror}); check the folder and the free space"
-        ) from error
+    except (OSError, av.FFmpegError) as error:
+        if error.errno in _NO_SPACE:
+            raise VideoError(
+                path, f"there is no space left for it ({error.strerror}); free some, or write to another disk"
+            ) from error
+        if isinstance(error, av.FFmpegError):
+            raise VideoError(
+                path, f"FFmpeg cannot write it ({error.strerror}); check the folder's permissions, or write .mkv"
+            ) from error
+        raise

@@ -32,8 +32,8 @@ def test_the_highest_moments_that_are_apart(curve):
     np.testing.assert_allclose(curve.times[unexpected_moments(curve)], [2.05, 7.05])
     np.testing.assert_allclose(curve.times[unexpected_moments(curve, most=1)], [7.05])
     assert 2 < len(unexpected_moments(curve, most=50)) < 8
-    one = AnomalyCurve(curve.path, 0.1, np.array([0.05]), np.array([2.0]), curve.boxes[:1], 0.0)
-    assert unexpected_moments(one).tolist() == [0]
+    flat = AnomalyCurve(curve.path, 0.5, curve.times[:5], np.full(5, 2.0), curve.boxes[:5], 0.0)
+    assert unexpected_moments(flat).tolist() == [4]  # those before were never judged
 
 
 def drawn(curve, path, **labels):

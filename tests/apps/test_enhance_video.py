@@ -7,8 +7,10 @@ import cv2
 import numpy as np
 import pytest
 from small_restorer import SmallRestorer
+from sounding_video import write_sounding_video
 
 from sora_keras import ClipSpec, SoraBackbone, write_video
+from sora_keras.apps import enhance_video
 from sora_keras.apps.enhance_video import enhance
 from sora_keras.apps.restoring import restored_frames
 from sora_keras.layers.color_adjustment import ColorAdjustment
@@ -165,6 +167,37 @@ def test_references_that_cannot_be_compared(small, tmp_path):
     with pytest.raises(ValueError, match=r"last 1\.00 s, received 3\.30 s"):
         enhance(small, model, tmp_path / "b.mp4", reference=tmp_path / "long.mp4")
     assert not (tmp_path / "b.mp4").exists()
+
+
+def test_a_reference_that_is_a_frame_shorter(small, tmp_path):
+    write_video(tmp_path / "reference.mp4", np.full((9, 32, 48, 3), 100, np.uint8), 10.0)
+    report = enhance(small, SmallRestorer(), tmp_path / "b.mp4", reference=tmp_path / "reference.mp4")
+    assert report.warnings == (
+        "the reference ended after 9 frames, 1 before the rest, of which these are not compared",
+    )
+    assert report.gain.ssim_before == pytest.approx(1)
+
+
+@pytest.mark.parametrize("tile_size", [0, -16, 100])
+def test_tiles_that_cannot_be_laid_out(small, tmp_path, tile_size):
+    with pytest.raises(ValueError, match=rf"multiple of 16 above twice the overlap of 64, received {tile_size};"):
+        enhance(small, SmallRestorer(), tmp_path / "b.mp4", tile_size=tile_size)
+
+
+def test_what_is_refused_is_refused_before_the_video_is_looked_at(small, colorer, tmp_path, monkeypatch):
+    monkeypatch.setattr(enhance_video, "color_parameters", None)  # to be called would be an error of another type
+    with pytest.raises(ValueError, match=r"`tile_size` is for mode=\"restore\", received 256 for mode='parameters'"):
+        enhance(small, colorer, tmp_path / "b.mp4", tile_size=256)
+    with pytest.raises(ValueError, match=r"quality .* received 99"):
+        enhance(small, colorer, tmp_path / "b.mp4", quality=99)
+    video = write_sounding_video(
+        tmp_path / "sound.avi", np.full((5, 32, 48, 3), 9, np.uint8), np.zeros(9000), codec="pcm_u8"
+    )
+    with pytest.raises(VideoError, match=r"its sound \(pcm_u8\) .* \.mp4 cannot hold it"):
+        enhance(video, colorer, tmp_path / "b.mp4")
+    with pytest.raises(VideoError, match=r"its sound \(pcm_u8\) .* \.mp4 cannot hold it"):
+        enhance(video, colorer, tmp_path / "b.mkv", compare=tmp_path / "c.mp4")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "sound.avi"]
 
 
 def test_no_video(tmp_path):

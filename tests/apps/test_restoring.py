@@ -39,12 +39,12 @@ def test_frames_that_are_too_large_for_the_memory_are_cut(frames, monkeypatch):
     whole = list(restored_frames(large, model))
     make = SmallRestorer.step_model
     monkeypatch.setattr(SmallRestorer, "step_model", lambda *sizes_: (sizes.append(sizes_[1:]), make(*sizes_))[1])
-    # The step takes 13 times the 12 bytes of state for each pixel.
-    monkeypatch.setattr(restoring, "FRAME_BYTES", 13 * 12 * 384 * 448)
+    # The step takes 25 times the 12 bytes of state for each pixel.
+    monkeypatch.setattr(restoring, "FRAME_BYTES", 25 * 12 * 384 * 448)
     assert len(list(restored_frames(large[:1], model))) == 1
     assert sizes.pop() == (384, 448)
-    monkeypatch.setattr(restoring, "FRAME_BYTES", 13 * 12 * 384 * 448 - 1)
-    monkeypatch.setattr(restoring, "TILE_BYTES", 13 * 12 * 200 * 200)
+    monkeypatch.setattr(restoring, "FRAME_BYTES", 25 * 12 * 384 * 448 - 1)
+    monkeypatch.setattr(restoring, "TILE_BYTES", 25 * 12 * 200 * 200)
     cut = list(restored_frames(large, model))
     assert sizes == [(176, 192)]
     np.testing.assert_allclose(cut, whole, atol=1e-3)

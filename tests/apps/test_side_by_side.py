@@ -1,8 +1,10 @@
+import av
 import numpy as np
 import pytest
 
 from sora_keras.apps.side_by_side import side_by_side, write_side_by_side
 from sora_keras.video import probe, stream_frames, write_video
+from sora_keras.video.rewriting import rewrite_video
 
 
 @pytest.mark.parametrize(
@@ -24,6 +26,18 @@ def test_both_are_named():
     for corner in (pair[:20, :60], pair[:20, 322:382]):
         assert (corner == 0).mean() > 0.3
         assert (corner > 230).mean() > 0.008
+
+
+def test_what_making_the_second_one_told_is_not_told_again(tmp_path, caplog):
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        video = container.add_stream("ffv1", rate=25)
+        video.width, video.height, video.pix_fmt = 48, 32, "yuv420p10le"
+        frame = av.VideoFrame.from_ndarray(np.full((32, 48, 3), 90, np.uint8), "rgb24").reformat(format="yuv420p10le")
+        container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    rewrite_video(tmp_path / "a.mkv", tmp_path / "b.mp4", lambda pairs: (frame for _, frame in pairs))
+    write_side_by_side(tmp_path / "a.mkv", tmp_path / "b.mp4", tmp_path / "c.mp4")
+    assert caplog.text.count("its pixels have 10 bits") == 1
 
 
 def test_a_video_of_both_with_the_times_of_the_first(tmp_path):

@@ -79,6 +79,21 @@ def test_color_and_other_rates(videos):
     assert np.isfinite(curve.scores).all()
 
 
+def test_every_step_is_a_whole_one(model, tmp_path):
+    """The last window of a video ends with it, here 0.04 s after the one before."""
+    write_video(tmp_path / "a.mp4", walk(206), 25.0)
+    curve = anomaly_scores(model, tmp_path / "a.mp4")
+    np.testing.assert_allclose(np.diff(curve.times), 1 / RATE, atol=1e-6)
+    assert len(curve.times) == 41
+
+
+@pytest.mark.parametrize(("rate", "is_told"), [(12.0, True), (3.0, True), (10.0, False), (14.985, False)])
+def test_rates_with_which_steps_differ_are_told(model, tmp_path, caplog, rate, is_told):
+    write_video(tmp_path / "a.mp4", walk(40), rate)
+    anomaly_scores(model, tmp_path / "a.mp4")
+    assert caplog.text.count(f"it has {rate:.4g} frames a second, no multiple of the model's 5") == is_told
+
+
 def test_a_video_that_breaks_off_is_scored_up_to_there(model, tmp_path, caplog):
     noise = np.random.default_rng(0).integers(0, 255, (100, HEIGHT, WIDTH, 3), np.uint8)
     write_video(tmp_path / "half.mp4", noise, 25.0)
@@ -96,6 +111,12 @@ def test_refuses_what_it_cannot_score(model, videos, tmp_path):
     write_video(tmp_path / "short.mp4", walk(4), RATE)
     with pytest.raises(VideoError, match=r"short\.mp4: it has fewer than 5 frames at 5 a second"):
         anomaly_scores(model, tmp_path / "short.mp4")
+    noise = np.random.default_rng(0).integers(0, 255, (100, HEIGHT, WIDTH, 3), np.uint8)
+    write_video(tmp_path / "half.mp4", noise, 25.0)
+    with pytest.raises(
+        VideoError, match=r"half\.mp4: it has fewer than 5 .* before it breaks off: its frames end at 0\."
+    ):
+        anomaly_scores(model, cut_off(tmp_path / "half.mp4", 0.1))
     with pytest.raises(ValueError, match=r"received -0\.5"):
         anomaly_scores(model, videos / "walk.mp4", smoothing_seconds=-0.5)
     timeless = SoraGenerator(ClipSpec(8, HEIGHT, WIDTH), filters=(4, 4, 4), num_motions=1)

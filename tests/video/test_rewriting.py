@@ -14,6 +14,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 from sounding_video import write_sounding_video
 
 from sora_keras.video import VideoError, probe, stream_frames, write_video
@@ -65,8 +66,11 @@ def noise(num_frames: int, height: int, width: int, seed: int = 0) -> np.ndarray
 def test_variable_rate_and_late_beginning(
     tmp_path: pathlib.Path, encode: Callable, numbered_frames: Callable, read_numbers: Callable, extension: str
 ) -> None:
-    ticks = np.cumsum([45_000, 1, 3000, 3003, 1500, 90_000, 1, 2997] + [3003] * 22)
-    source = encode(tmp_path / "a.mp4", numbered_frames(30), timestamps=ticks.tolist(), ticks_per_second=90_000)
+    ticks = np.cumsum([45_045, 1, 3000, 3003, 1500, 90_000, 1, 2997] + [3003] * 22)
+    source = encode(
+        tmp_path / "a.mp4", numbered_frames(30), timestamps=ticks.tolist(), ticks_per_second=90_000,
+        container_options={"movie_timescale": "90000"},
+    )  # fmt: skip
     to = tmp_path / f"b{extension}"
     done = rewrite_video(source, to, same)
     wanted = [Fraction(int(tick), 90_000) for tick in ticks]
@@ -272,7 +276,7 @@ def test_hdr_is_told_and_its_tags_are_kept(tmp_path: pathlib.Path, caplog: pytes
         container.mux(stream.encode(None))
     with caplog.at_level(logging.WARNING):
         done = rewrite_video(tmp_path / "a.mp4", tmp_path / "b.mp4", same)
-    assert any("HDR (HLG)" in warning for warning in done.warnings)
+    assert any("HDR (HLG)" in warning and "mastering metadata" in warning for warning in done.warnings)
     assert "HDR (HLG)" in caplog.text
     with av.open(str(tmp_path / "b.mp4")) as container:
         context = container.streams.video[0].codec_context
@@ -293,7 +297,7 @@ def test_odd_sizes(tmp_path: pathlib.Path, height: int, width: int) -> None:
 @pytest.mark.parametrize(
     ("codec", "source_extension", "extension"),
     [("aac", ".mp4", ".mp4"), ("aac", ".mp4", ".mkv"), ("mp3", ".mkv", ".mov"), ("flac", ".mkv", ".mp4"),
-     ("pcm_s16le", ".mkv", ".mkv"), ("aac", ".ts", ".mkv"), ("ac3", ".mkv", ".mp4")],
+     ("pcm_s16le", ".mkv", ".mkv"), ("aac", ".ts", ".mkv"), ("aac", ".mkv", ".mp4"), ("ac3", ".mkv", ".mp4")],
 )  # fmt: skip
 def test_sound_is_copied_packet_by_packet(
     tmp_path: pathlib.Path, numbered_frames: Callable, codec: str, source_extension: str, extension: str
@@ -311,6 +315,102 @@ def test_sound_is_copied_packet_by_packet(
     np.testing.assert_allclose(
         np.array(presentation_times(source), float), np.array(presentation_times(to), float), atol=6e-4
     )
+
+
+@pytest.mark.parametrize("source_extension", [".ts", ".mpg"])
+@pytest.mark.parametrize("extension", [".mp4", ".mkv"])
+def test_a_broadcasts_clock_begins_at_zero(
+    tmp_path: pathlib.Path, numbered_frames: Callable, source_extension: str, extension: str
+) -> None:
+    source, to = tmp_path / f"a{source_extension}", tmp_path / f"b{extension}"
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, 32_000 * 2)
+    write_sounding_video(source, numbered_frames(50), sound, 32_000, "mp2", 25, 36_001.0, 36_001.2)
+    rewrite_video(source, to, same)
+    before, after = (np.array([second for _, second in sound_packets(path)]) for path in (source, to))
+    pictures_before, pictures_after = (np.array(presentation_times(path), float) for path in (source, to))
+    assert pictures_before[0] > 36_000
+    assert pictures_after[0] == pytest.approx(0, abs=1e-3)
+    np.testing.assert_allclose(pictures_after, pictures_before - pictures_before[0], atol=1e-3)
+    np.testing.assert_allclose(after, before - pictures_before[0], atol=1e-3)
+    assert probe(to).duration_seconds < 2.6
+
+
+@pytest.mark.parametrize("extension", [".mp4", ".mkv"])
+def test_sound_that_was_cut_away_is_not_heard_again(
+    tmp_path: pathlib.Path, numbered_frames: Callable, extension: str
+) -> None:
+    """MP4 keeps what comes before 0 s and says that it is not to be heard; Matroska has no place to say so."""
+    source, to = tmp_path / "a.mp4", tmp_path / f"b{extension}"
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, 48_000 * 3)
+    write_sounding_video(source, numbered_frames(50), sound, 48_000, "aac", sound_starts_at=-1.0)
+    rewrite_video(source, to, same)
+    before, after = sound_packets(source), sound_packets(to)
+    assert [packet for packet, _ in after] == [packet for packet, _ in before][-len(after) :]
+    if extension == ".mkv":
+        assert -0.13 < after[0][1] < -0.02  # what the decoder needs to begin
+        assert len([second for _, second in after if second > 0]) == len([second for _, second in before if second > 0])
+    else:
+        assert after == before
+
+
+def test_which_tracks_are_the_default_or_forced(tmp_path: pathlib.Path, numbered_frames: Callable) -> None:
+    source = tmp_path / "a.mkv"
+    kinds = [Disposition(0), Disposition.default | Disposition.original, Disposition.forced]
+    with av.open(str(source), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.height, video.width = 32, 64
+        sounds = [container.add_stream("aac", rate=16_000, layout="mono") for _ in kinds]
+        video.disposition = Disposition.default
+        for sound, kind in zip(sounds, kinds, strict=True):
+            sound.disposition = kind
+        for index, frame in enumerate(numbered_frames(25)):
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")
+            picture.pts = index
+            container.mux(video.encode(picture))
+        container.mux(video.encode(None))
+        for sound in sounds:
+            part = av.AudioFrame.from_ndarray(np.zeros((1, 16_000), np.float32), "fltp", "mono")
+            part.sample_rate, part.pts = 16_000, 0
+            container.mux(sound.encode(part))
+            container.mux(sound.encode(None))
+    rewrite_video(source, tmp_path / "b.mkv", same)
+    with av.open(str(tmp_path / "b.mkv")) as container:
+        found = [stream.disposition for stream in container.streams]
+    assert found == [Disposition.default, *kinds]
+
+
+def test_a_colon_in_a_folders_name(
+    tmp_path: pathlib.Path, numbered_frames: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a:b").mkdir()
+    monkeypatch.chdir(tmp_path)
+    write_video("a:b/c.mp4", numbered_frames(4))
+    assert rewrite_video("a:b/c.mp4", "a:b/d.mp4", same).num_frames == 4
+
+
+def test_what_cannot_be_written_is_not_blamed_on_the_original(tmp_path: pathlib.Path, encode: Callable) -> None:
+    """H.265 refuses pictures that are smaller than its blocks."""
+    source = encode(tmp_path / "a.mkv", noise(3, 8, 8), codec="ffv1", pixel_format="yuv420p12le")
+    with pytest.raises(VideoError, match=r"b\.mkv: FFmpeg cannot write it"):
+        rewrite_video(source, tmp_path / "b.mkv", same)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mkv"]
+
+
+def test_frames_that_change_their_size_are_told(
+    tmp_path: pathlib.Path, encode: Callable, numbered_frames: Callable, read_numbers: Callable
+) -> None:
+    parts = [
+        encode(
+            tmp_path / f"{scale}.ts", numbered_frames(20)[start : start + 10].repeat(scale, 1).repeat(scale, 2),
+            timestamps=range(start, start + 10),
+        )
+        for start, scale in ((0, 1), (10, 2))
+    ]  # fmt: skip
+    (tmp_path / "a.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    done = rewrite_video(tmp_path / "a.ts", tmp_path / "b.mp4", same)
+    assert (done.num_frames, done.size_after) == (20, (32, 64))
+    assert [warning for warning in done.warnings if "change their size" in warning]
+    assert read_numbers(frame for _, frame in stream_frames(tmp_path / "b.mp4")) == list(range(20))
 
 
 def test_sound_that_does_not_fit_is_refused_before_anything_is_done(
@@ -403,7 +503,7 @@ def test_subtitles_are_copied_where_they_fit(tmp_path: pathlib.Path, numbered_fr
         assert bytes(packet) == b"Hello"
         assert float(packet.pts * packet.time_base) == 0.5
     (warning,) = rewrite_video(tmp_path / "a.mkv", tmp_path / "b.mp4", same).warnings
-    assert "subtitle cannot be kept in .mp4" in warning
+    assert "subtitle is left out of the .mp4" in warning
 
 
 @pytest.mark.parametrize("name", ["same", "symbolic link", "hard link"])
