@@ -49,7 +49,8 @@ class RestorationCell(layers.Layer):
     def __init__(
         self, filters: int = 24, num_blocks: int = 2, scale: int = 1, is_recurrent: bool = True, **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
+        # In half precision only the convolutions gain; gray values and flow would lose what they are made of.
+        super().__init__(**{"dtype": "float32", "autocast": False, **kwargs})
         for name, value in (("filters", filters), ("num_blocks", num_blocks)):
             if value < 1:
                 raise ValueError(f"`{name}` must be at least 1, received {value!r}.")
@@ -101,6 +102,7 @@ class RestorationCell(layers.Layer):
     def call(self, frame: Any, states: list[Any]) -> tuple[Any, list[Any]]:
         """Align, look, decide."""
         height, width = frame.shape[1:3]
+        frame = ops.cast(frame, "float32")
         base = _resize(frame, height * self.scale, width * self.scale, "bicubic")
         seen = fold(frame - 0.5, self.cell_size)
         if self.is_recurrent:
@@ -110,11 +112,11 @@ class RestorationCell(layers.Layer):
             amount = CHANGE_WEIGHT * _average(ops.mean(ops.square(change), axis=-1, keepdims=True))
             seen = ops.concatenate([seen, change, amount, features], axis=-1)
         features = self._look(seen)
-        decisions = unfold(self.decide(features), self.fold_size)
+        decisions = unfold(ops.cast(self.decide(features), "float32"), self.fold_size)
         restored = base + decisions[..., :3]
         if self.is_recurrent:
             restored = restored + ops.sigmoid(decisions[..., 3:]) * (past - base)
-        return restored, [restored, features[..., : self.num_remembered]]
+        return restored, [restored, ops.cast(features[..., : self.num_remembered], "float32")]
 
     def _align(self, frame: Any, past: Any, features: Any) -> tuple[Any, Any]:
         """What the states hold, moved to where it is in the frame."""
@@ -133,7 +135,7 @@ class RestorationCell(layers.Layer):
 
     def get_initial_state(self, batch_size: Any = None) -> list[Any]:
         """Zeros: nothing seen yet."""
-        return [ops.zeros((batch_size, *shape), self.compute_dtype) for shape in self.state_size]
+        return [ops.zeros((batch_size, *shape), "float32") for shape in self.state_size]
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

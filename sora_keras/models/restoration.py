@@ -27,8 +27,9 @@ def restore_frames(
     Example:
         >>> inputs, outputs = restore_frames(ClipSpec(6, 64, 64), RestorationCell())
     """
+    scale = layers.Rescaling(1 / 255, dtype="float32", name="scale")
     frames = keras.Input((None, *clip_spec.shape[1:]), dtype="uint8", name="frames")
-    restored, *_ = FrameRecurrence(cell, name="recurrence")(layers.Rescaling(1 / 255, name="scale")(frames))
+    restored, *_ = FrameRecurrence(cell, dtype="float32", name="recurrence")(scale(frames))
     return frames, {"frames": layers.Rescaling(255.0, dtype="float32", name="unscale")(restored)}
 
 
@@ -54,7 +55,7 @@ def restore_frame(cell: RestorationCell, height: int, width: int) -> keras.Model
     states = [
         keras.Input(shape, name=name) for name, shape in zip(STATES, cell.state_shapes(height, width), strict=True)
     ]
-    restored, new_states = cell(layers.Rescaling(1 / 255, name="scale")(frame), states)
+    restored, new_states = cell(layers.Rescaling(1 / 255, dtype="float32", name="scale")(frame), states)
     outputs = {"frame": layers.Rescaling(255.0, dtype="float32", name="unscale")(restored)}
     inputs = {"frame": frame, **dict(zip(STATES, states, strict=True))}
     return keras.Model(inputs, {**outputs, **dict(zip(STATES, new_states, strict=True))}, name="restore_frame")
