@@ -35,13 +35,17 @@ class HalfwayFrames(keras.layers.Layer):
         super().__init__(**{"dtype": "float32", "autocast": False, **kwargs})
         self.flow = OpticalFlow(name="flow")
 
+    def build(self, pairs_shape: Any) -> None:
+        """The flow has no weights, but is asked without being called."""
+        self.flow.build(pairs_shape)
+
     def call(self, pairs: Any) -> tuple[Any, Any, Any]:
         """Flow there and back, halved, and what it points to."""
         pairs = ops.cast(pairs, "float32")
-        flows = self.flow(ops.concatenate([pairs, pairs[:, :1]], axis=1))
-        flow = (flows[:, 1] - flows[:, 2]) / 4
+        before, after = pairs[:, 0], pairs[:, 1]
+        flow = (self.flow.between(before, after) - self.flow.between(after, before)) / 4
         flow = ops.image.resize(flow, pairs.shape[2:4], interpolation="bilinear", data_format="channels_last")
-        return warp(pairs[:, 0], -flow), warp(pairs[:, 1], flow), flow
+        return warp(before, -flow), warp(after, flow), flow
 
     def compute_output_spec(self, pairs: Any) -> Any:
         """Two frames and two numbers a pixel."""
