@@ -24,7 +24,7 @@ from sora_keras.video import read_windows
 
 CLIP_SPEC = ClipSpec(num_frames=4, height=64, width=64, frames_per_second=4.0)
 LIMITS = np.array([48.0, 0.75, 1.0], np.float32)
-STEPS, BATCH_SIZE, LEARNING_RATE, PARAMETERS_WEIGHT = 1500, 16, 2e-3, 3000.0
+STEPS, BATCH_SIZE, LEARNING_RATE, PARAMETERS_WEIGHT = 4000, 16, 2e-3, 3000.0
 SECONDS_BETWEEN_WINDOWS, WINDOWS_JUDGED, DRAWS = 0.25, 6, 16
 SHARED_DATA = Path(os.environ.get("SORA_KERAS_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -78,7 +78,7 @@ def fit(known: list[np.ndarray], others: list[np.ndarray], seed: int) -> tuple[S
         return bad, {"frames": good, "parameters": parameters}
 
     clips = tf.data.Dataset.from_tensor_slices(good).shuffle(len(good), seed=seed).repeat().batch(BATCH_SIZE)
-    model.fit(clips.map(pair), steps_per_epoch=STEPS, verbose=0)
+    model.fit(clips.map(pair), steps_per_epoch=STEPS, shuffle=False, verbose=0)
     return model, np.asarray(layers.ColorStatistics()(good)).mean(axis=(0, 1))
 
 

@@ -4,10 +4,11 @@ Command: python recipes/restore_video.py TASK --data FOLDER --others FOLDER [FOL
 TASK is denoise (Gaussian noise of sigma 30), deblock (H.264 at a constant rate factor of 40), deblur (a Gaussian blur
 of sigma 1.6) or upscale_x4 (a fourth of the height and width). Time and figures: see README.md.
 
-A network learns first from the videos of the other folders, none of which is tested. Then, for each video of FOLDER, a
-copy of it goes on with all the rest, and restores that one frame by frame. All videos are scaled to 270 rows first,
-which also rids them of what their own compression did. `--alone` trains a network of single frames instead. `--to`
-writes a preset that has learned from all of FOLDER as well, with nothing left to test it on.
+A network learns first from those videos of the other folders that have 540 rows; none of them is tested. Then, for each
+video of FOLDER, a copy of it goes on with the rest of FOLDER, and restores that video frame by frame. All are scaled to
+270 rows first, which rids them of most of what their own compression did. `--alone` trains a network of single frames
+instead. `--to` writes a preset that has learned from all of FOLDER, with nothing left to test it on; for denoising,
+from noise of sigma 5 to 55. It also keeps what was learned from the other folders, for another call to go on from.
 """
 
 import argparse
@@ -23,12 +24,14 @@ import numpy as np
 
 from sora_keras import Clip, ClipSpec, SoraEnhancer, apps, data, evaluation, layers, video
 
-ROWS, FIRST_SECOND, NUM_FRAMES, NUM_TESTED, MARGIN = 270, 1.0, 60, 24, 2
-PATCH, FRAMES_IN_BATCH, STAGES, LEARNING_RATE, SEED = 64, 12, (3, 4, 6), 3e-3, 0
+ROWS, ROWS_OF_OTHERS, FIRST_SECOND, NUM_FRAMES, NUM_TESTED, MARGIN = 270, 540, 1.0, 120, 24, 2
+FRAMES_IN_BATCH, STAGES, LEARNING_RATE, FOLD_LEARNING_RATE, SEED = 12, (3, 4, 6), 3e-3, 1e-3, 0
 SIGMA, CRF, BLUR = 30.0, 40, 1.6
 SCALES = {"denoise": 1, "deblock": 1, "deblur": 1, "upscale_x4": 4}
+PATCHES = {1: 64, 4: 128}  # by scale, pixels of the good frames
 SPOILERS = {
     "denoise": layers.FrameNoise(SIGMA, seed=SEED),
+    "denoise preset": layers.FrameNoise((5.0, 55.0), seed=SEED),
     "upscale_x4": layers.ShrunkFrames(4),
     "deblur": lambda good: keras.ops.cast(layers.GaussianOverSpace(BLUR)(good), "uint8"),
 }
@@ -36,33 +39,30 @@ SPOILERS = {
 
 def main(task: str, folder: Path, others: list[Path], steps: int, fold_steps: int, alone: bool, to: Path | None):
     keras.utils.set_random_seed(SEED)
-    clips, rest = read_videos([folder]), list(read_videos(others).values())
-    spec = ClipSpec(STAGES[0], PATCH, PATCH)
-    base = SoraEnhancer(mode="restore", clip_spec=spec, scale=SCALES[task], is_recurrent=not alone)
-    train(base, rest, task, steps)
+    clips = read_videos([folder], ROWS)
+    base = learn_from_others(task, others, steps, alone, to)
     print(f"{task}: PSNR of {NUM_TESTED - 2 * MARGIN} frames in dB, SSIM, warping error x 1000, ms a frame", flush=True)
     for held_out, frames in clips.items():
         good = frames[:NUM_TESTED]
         bad = spoil(good, task)
-        model = SoraEnhancer.from_config(base.get_config())
-        model.set_weights(base.get_weights())
-        train(model, rest + [of for name, of in clips.items() if name != held_out], task, fold_steps)
+        model = go_on(base, [of for name, of in clips.items() if name != held_out], task, fold_steps)
         name = "network of single frames" if alone else "recurrent network"
         contestants = without_training(task) | {name: lambda bad, model=model: apps.restored_frames(bad, model)}
         for name, restore in contestants.items():
             print(f"{held_out:14} {name:24} {scores(restore, bad, good, task == 'upscale_x4')}", flush=True)
     if to:
-        train(base, rest + list(clips.values()), task, fold_steps).save_to_preset(to)
+        preset_task = "denoise preset" if task == "denoise" else task
+        go_on(base, list(clips.values()), preset_task, fold_steps).save_to_preset(to)
 
 
-def read_videos(folders: list[Path]) -> dict[str, np.ndarray]:
+def read_videos(folders: list[Path], least_rows: int) -> dict[str, np.ndarray]:
     """Name -> frames `uint8 (T, H, W, 3)` of each video that has enough of them, and enough rows."""
     videos = {}
     paths = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix in (".mp4", ".avi", ".264"))
     for path in paths:
         stream = (frame for seconds, frame in video.stream_frames(path) if seconds >= FIRST_SECOND)
         frames = []
-        for frame in itertools.islice(stream, NUM_FRAMES if video.probe(path).height >= ROWS else 0):
+        for frame in itertools.islice(stream, NUM_FRAMES if video.probe(path).height >= least_rows else 0):
             width = 4 * round(frame.shape[1] * ROWS / frame.shape[0] / 4)
             frames.append(cv2.resize(frame, (width, ROWS // 4 * 4), interpolation=cv2.INTER_AREA))
         if len(frames) >= NUM_TESTED:
@@ -70,18 +70,41 @@ def read_videos(folders: list[Path]) -> dict[str, np.ndarray]:
     return videos
 
 
-def train(model: SoraEnhancer, videos: list[np.ndarray], task: str, steps: int) -> SoraEnhancer:
-    rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=LEARNING_RATE, warmup_steps=steps // 20)
+def learn_from_others(task: str, folders: list[Path], steps: int, alone: bool, to: Path | None) -> SoraEnhancer:
+    kept = to / "from_others" if to else None
+    if kept and kept.exists():
+        return SoraEnhancer.from_preset(kept)
+    videos = list(read_videos(folders, ROWS_OF_OTHERS).values())
+    print(f"learning from {len(videos)} other videos", flush=True)
+    scale = SCALES[task]
+    spec = ClipSpec(STAGES[0], PATCHES[scale] // scale, PATCHES[scale] // scale)
+    model = SoraEnhancer(mode="restore", clip_spec=spec, scale=scale, is_recurrent=not alone)
+    train(model, videos, task, steps, STAGES, LEARNING_RATE)
+    if kept:
+        model.save_to_preset(kept)
+    return model
+
+
+def go_on(base: SoraEnhancer, videos: list[np.ndarray], task: str, steps: int) -> SoraEnhancer:
+    model = SoraEnhancer.from_config(base.get_config())
+    model.set_weights(base.get_weights())
+    train(model, videos, task, steps, STAGES[-1:], FOLD_LEARNING_RATE)
+    return model
+
+
+def train(
+    model: SoraEnhancer, videos: list[np.ndarray], task: str, steps: int, stages: tuple[int, ...], learning_rate: float
+) -> None:
+    rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=learning_rate, warmup_steps=steps // 20)
     model.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0), loss="mae")
-    side = PATCH * SCALES[task]
+    side = PATCHES[model.scale]
     spoiled = [spoil(of, task) for of in videos] if task == "deblock" else None
-    for num_frames in STAGES:  # longer and longer clips: it learns to see first, then to remember
+    for num_frames in stages:  # longer and longer clips: it learns to see first, then to remember
         spec = ClipSpec(num_frames, side, side)
         pairs = data.patch_dataset(videos, spec, FRAMES_IN_BATCH // num_frames, spoiled, seed=num_frames)
         if spoiled is None:
             pairs = pairs.map(lambda good: (SPOILERS[task](good), {"frames": good}))
-        model.fit(pairs, steps_per_epoch=steps // len(STAGES), shuffle=False, verbose=2)
-    return model
+        model.fit(pairs, steps_per_epoch=steps // len(stages), shuffle=False, verbose=2)
 
 
 def spoil(good: np.ndarray, task: str) -> np.ndarray:
@@ -125,8 +148,8 @@ if __name__ == "__main__":
     parser.add_argument("task", choices=SCALES)
     parser.add_argument("--data", dest="folder", type=Path, required=True)
     parser.add_argument("--others", type=Path, nargs="+", required=True)
-    parser.add_argument("--steps", type=int, default=45_000, help="on the other folders (default: %(default)s)")
-    parser.add_argument("--fold-steps", type=int, default=6_000, help="on the rest of the data (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=36_000, help="on the other folders (default: %(default)s)")
+    parser.add_argument("--fold-steps", type=int, default=4_000, help="on the rest of the data (default: %(default)s)")
     parser.add_argument("--alone", action="store_true", help="train a network of single frames instead")
     parser.add_argument("--to", type=Path, help="folder for a preset that has learned from everything")
     main(**vars(parser.parse_args()))

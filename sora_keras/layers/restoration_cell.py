@@ -60,7 +60,7 @@ class RestorationCell(layers.Layer):
         self.num_remembered = max(1, filters // 4)  # moving features costs as much as making them
         self.cell_size = 2 if scale == 1 else 1  # pixels of the frame to a cell of the features, in each direction
         self.fold_size = self.cell_size * scale  # pixels of the output to a cell
-        self.flow = OpticalFlow(FLOW_STRIDE if scale == 1 else 1, FLOW_WINDOW, num_iterations=2, name="flow")
+        self.flow = OpticalFlow(FLOW_STRIDE if scale == 1 else 1, FLOW_WINDOW, 2, prefers_still=True, name="flow")
         self.enter = _convolution(filters, "enter")
         self.shrink = _convolution(2 * filters, "shrink", strides=2)
         self.blocks = [

@@ -91,12 +91,27 @@ def test_flat_frames_and_odd_sizes_give_finite_flow():
     np.testing.assert_array_equal(flow, 0)
 
 
+@pytest.mark.real_data
+@pytest.mark.parametrize(("right", "down"), [(0, 0), (4, -3)])
+def test_noise_moves_nothing_where_still_is_preferred(real_data, right, down):
+    picture = read_clip(real_data / VIDEOS[1], ClipSpec(1, 144, 144)).frames[0]
+    clean = moved(picture, right, down, side=112)
+    frames = np.clip(clean + np.random.default_rng(0).normal(0, 30, clean.shape), 0, 255).astype(np.uint8)
+    usual, still = (error_inside(flow_of(frames, window=7, prefers_still=is_so)[1], right, down) for is_so in (0, 1))
+    if right or down:
+        assert abs(still - usual) < 0.1
+    else:
+        assert usual > 0.1  # what noise alone seems to move, in pixels
+        assert still < 0.6 * usual
+
+
 def test_shapes_dtype_and_config():
-    layer = OpticalFlow(stride=4, window=7, num_iterations=2)
+    layer = OpticalFlow(stride=4, window=7, num_iterations=2, prefers_still=True)
     outputs = layer(keras.Input((None, 64, 48, 3), dtype="uint8"))
     assert outputs.shape == (None, None, 16, 12, 2)
     rebuilt = OpticalFlow.from_config(layer.get_config())
     assert (rebuilt.stride, rebuilt.window, rebuilt.num_iterations) == (4, 7, 2)
+    assert rebuilt.prefers_still
     assert layer.weights == []
 
 
