@@ -15,6 +15,7 @@ from sora_keras.models import SoraGenerator
 from sora_keras.video import VideoError
 
 SMOOTHING_SECONDS = 0.9
+LEAST_ERROR = 1 / 12  # the mean squared error of rounding to whole gray levels
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,8 +26,8 @@ class AnomalyCurve:
         path: the video file.
         duration_seconds: how long it is, by its header.
         times: `float64 (N,)`, seconds since the video's first frame, at the model's rate.
-        scores: `float64 (N,)`, the error of the frame's worst patch, a mean square of gray levels. The first 4 frames,
-            of which there is nothing to foresee from, have the fifth one's.
+        scores: `float64 (N,)`, minus the PSNR of the frame's worst patch in decibels: -50 is foreseen, -20 is not. The
+            first 4 frames, of which there is nothing to foresee from, have the fifth one's.
         boxes: `float32 (N, 4)`, that patch: left, top, right and bottom as shares of the frame's width and height.
         smoothing_seconds: standard deviation of the Gaussian of `smoothed`.
         error: why the video cannot be read any farther than `times` go; `None` if it was read to its end.
@@ -91,7 +92,7 @@ def anomaly_scores(
     for seconds, of_patches in errors:
         row, column = np.unravel_index(of_patches.argmax(), of_patches.shape)
         times.append(seconds)
-        scores.append(float(of_patches[row, column]))
+        scores.append(-_psnr(float(of_patches[row, column])))
         boxes.append(patch_box(int(row), int(column), spec.height, spec.width))
     if not times:
         reason = "" if errors.error is None else f" before it breaks off: {errors.error.reason}"
@@ -110,3 +111,8 @@ def anomaly_scores(
         smoothing_seconds,
         None if errors.error is None else errors.error.reason,
     )
+
+
+def _psnr(mean_squared_error: float) -> float:
+    """Decibels, as Liu et al. take them: so twice the error counts the same, small or large."""
+    return 10 * math.log10(255**2 / max(mean_squared_error, LEAST_ERROR))

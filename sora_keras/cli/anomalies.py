@@ -34,7 +34,7 @@ def _anomalies(options: argparse.Namespace) -> int:
     for moment in unexpected_moments(curve):
         left, top, right, bottom = (f"{100 * share:.0f}" for share in curve.boxes[moment])
         place = f"{left}-{right} % from the left, {top}-{bottom} % from the top"
-        print(f"{curve.times[moment]:8.2f} s   score {curve.smoothed[moment]:.3g}   {place}")
+        print(f"{curve.times[moment]:8.2f} s   score {curve.smoothed[moment]:.1f} dB   {place}")
     print(f"curve and table: {options.to}")
     if curve.error:
         print(f"{options.video} cannot be read to its end: {curve.error}", file=sys.stderr)

@@ -9,6 +9,7 @@ from keras import layers, ops
 
 from sora_keras.layers.cell_mixing import mix_cells
 from sora_keras.layers.conv_lstm_cell import ConvLSTMCell
+from sora_keras.layers.folding import unfold
 from sora_keras.layers.local_motion import LocalMotion
 
 # Logits of what is the better guess while nothing is learned: that all stays where it is, and little is painted.
@@ -51,8 +52,8 @@ class PredictionCell(layers.Layer):
         super().__init__(**kwargs)
         if len(filters) != 3:
             raise ValueError(f"`filters` must hold three numbers, one for each scale, received {tuple(filters)!r}.")
-        if num_motions < 1:
-            raise ValueError(f"`num_motions` must be at least 1, received {num_motions!r}.")
+        if num_motions < 0:
+            raise ValueError(f"`num_motions` must be at least 0, received {num_motions!r}.")
         self.filters = tuple(filters)
         self.num_motions = num_motions
         self.cell_size = cell_size
@@ -65,8 +66,9 @@ class PredictionCell(layers.Layer):
         self.remember_coarse = ConvLSTMCell(coarse, name="remember_coarse")
         self.join_middle = _convolution(middle, 3, 1, "join_middle")
         self.join_fine = _convolution(fine, 3, 1, "join_fine")
-        self.motions = layers.Conv2D(num_motions * 2 * (2 * cell_size + 1), 1, name="motions")
-        self.move = LocalMotion(cell_size, name="move")
+        if num_motions:
+            self.motions = layers.Conv2D(num_motions * 2 * (2 * cell_size + 1), 1, name="motions")
+            self.move = LocalMotion(cell_size, name="move")
 
     def build(self, inputs_shape: Any) -> None:
         """Build for that size of frames; their channels are one less than the input's."""
@@ -85,9 +87,11 @@ class PredictionCell(layers.Layer):
         self.remember_coarse.build((*sizes[2], coarse))
         self.join_middle.build((*sizes[1], coarse + middle))
         self.join_fine.build((*sizes[0], middle + fine))
-        self.motions.build((*sizes[0], fine))
-        num_numbers = self.cell_size**2 * (self.num_motions + 1 + self.frame_shape[-1])
-        self.paint = layers.Conv2D(num_numbers, 1, name="paint")
+        num_masks = 0
+        if self.num_motions:
+            self.motions.build((*sizes[0], fine))
+            num_masks = self.num_motions + 1
+        self.paint = layers.Conv2D(self.cell_size**2 * (num_masks + self.frame_shape[-1]), 1, name="paint")
         self.paint.build((*sizes[0], fine))
         self.state_size = [self.frame_shape, self.frame_shape]
         self.state_size += [(*sizes[1][1:], middle)] * 2 + [(*sizes[2][1:], coarse)] * 2
@@ -102,7 +106,10 @@ class PredictionCell(layers.Layer):
         coarse, coarse_memory = self.remember_coarse(self.shrink_more(middle), memories[2:])
         decoded = self.join_middle(ops.concatenate([_enlarge(coarse), middle], axis=-1))
         decoded = self.join_fine(ops.concatenate([_enlarge(decoded), seen], axis=-1))
-        next_frame = self._compose(frame, decoded)
+        if self.num_motions:
+            next_frame = self._compose(frame, decoded)
+        else:
+            next_frame = frame + unfold(self.paint(decoded), self.cell_size)
         return next_frame, [next_frame, frame, *middle_memory, *coarse_memory]
 
     def _see(self, frame: Any, before: Any) -> Any:

@@ -32,7 +32,7 @@ class SoraGenerator(keras.Model):
         clip_spec: the clips it reads; T may differ from `clip_spec.num_frames` at any call. Height and width are
             multiples of `4 * cell_size`.
         filters: filters at a fourth, an eighth and a sixteenth of the frame's size; ConvLSTMs are the latter two.
-        num_motions: ways to move the frame, mixed pixel by pixel.
+        num_motions: ways to move the frame, mixed pixel by pixel; 0 adds to the frame what changes, and moves nothing.
         cell_size: side in pixels of the cells that move as one, and the farthest motion between two frames.
         num_channels: 3 for RGB frames, 1 for gray ones.
         num_context_frames: frames that training always shows, at the beginning of each clip; `None` shows all.

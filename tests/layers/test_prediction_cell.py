@@ -30,6 +30,16 @@ def test_predictions_are_gray_values(channels):
     assert [state.shape for state in states] == [(2, *shape) for shape in layer.cell.state_size]
 
 
+def test_without_motions_what_changes_is_added_to_the_frame():
+    layer, inputs = recurrence(num_motions=0, cell_size=2), frames_and_plane(channels=3)
+    outputs = numpy(layer(inputs)[0])
+    assert np.abs(outputs - inputs[..., :-1]).max() > 1e-3
+    kernel, bias = layer.cell.paint.get_weights()
+    by_place = np.arange(12).reshape(2, 2, 3) / 10
+    layer.cell.paint.set_weights([0 * kernel, by_place.reshape(bias.shape)])
+    np.testing.assert_allclose(layer(inputs)[0], inputs[..., :-1] + np.tile(by_place, (8, 16, 1)), atol=1e-6)
+
+
 def test_a_frame_not_read_is_the_prediction_made_before():
     layer, inputs = recurrence(), frames_and_plane()
     outputs = numpy(layer(inputs)[0])
@@ -40,8 +50,9 @@ def test_a_frame_not_read_is_the_prediction_made_before():
     assert np.abs(numpy(layer(inputs)[0])[:, 3] - outputs[:, 3]).max() > 1e-3
 
 
-def test_the_future_is_not_seen():
-    layer, inputs = recurrence(), frames_and_plane()
+@pytest.mark.parametrize("num_motions", [0, 2])
+def test_the_future_is_not_seen(num_motions):
+    layer, inputs = recurrence(num_motions=num_motions), frames_and_plane()
     outputs = numpy(layer(inputs)[0])
     inputs[:, 3:] = frames_and_plane(seed=1)[:, 3:]
     changed = numpy(layer(inputs)[0])
@@ -49,8 +60,9 @@ def test_the_future_is_not_seen():
     assert np.abs(changed[:, 3] - outputs[:, 3]).max() > 1e-3
 
 
-def test_goes_on_from_a_state():
-    layer, inputs = recurrence(), frames_and_plane()
+@pytest.mark.parametrize("num_motions", [0, 2])
+def test_goes_on_from_a_state(num_motions):
+    layer, inputs = recurrence(num_motions=num_motions), frames_and_plane()
     outputs = numpy(layer(inputs)[0])
     first, *states = layer(inputs[:, :2])
     second, *_ = layer(inputs[:, 2:], initial_state=states)
@@ -67,7 +79,7 @@ def test_config_round_trip():
     ("arguments", "message"),
     [
         ({"filters": (3, 4)}, r"`filters` must hold three numbers, one for each scale, received \(3, 4\)"),
-        ({"num_motions": 0}, "`num_motions` must be at least 1, received 0"),
+        ({"num_motions": -1}, "`num_motions` must be at least 0, received -1"),
     ],
 )
 def test_arguments_must_be_in_range(arguments, message):
