@@ -14,6 +14,7 @@ import numpy as np
 from keras import layers
 
 from sora_keras.layers import AttentionPooling, TimeDistributed
+from sora_keras.layers.frame_recurrence import FrameRecurrence
 
 Shape = tuple[int, ...]
 
@@ -74,6 +75,11 @@ def _calls(model: keras.Model, num_frames: int) -> Iterator[tuple[keras.layers.L
             calls = _calls(inner, 1) if isinstance(inner, keras.Model) else [(inner, *_shapes(layer, 1), 1)]
             for one, entering, leaving, times in calls:
                 yield one, entering, leaving, times * num_frames
+        elif isinstance(layer, FrameRecurrence):
+            for part in layer.cell._flatten_layers(include_self=False):
+                if isinstance(part, layers.Conv2D):  # each is called once a frame, on maps of the size it was built for
+                    entering = (1, *part.get_build_config()["input_shape"][1:])
+                    yield part, entering, part.compute_output_shape(entering), num_frames
         elif isinstance(layer, keras.Model):
             yield from _calls(layer, num_frames)
         elif not isinstance(layer, layers.InputLayer):

@@ -2,7 +2,7 @@ import keras
 import pytest
 import tensorflow as tf
 
-from sora_keras import ClipSpec, SoraBackbone, SoraClassifier
+from sora_keras import ClipSpec, SoraBackbone, SoraClassifier, SoraEnhancer, SoraGenerator
 from sora_keras.models import EfficientNetLite0, ModelDescription, SqueezeNet, describe_model, image_encoder
 from sora_keras.models.sequence import read_sequence
 
@@ -30,6 +30,28 @@ def test_operations_of_a_frame_are_those_that_tensorflow_counts(build):
     backbone = SoraBackbone(ClipSpec(7, 64, 48), (4,), (5,), motion=None, frame_encoder=encoder)
     sequence = 2 * 7 * 4 * 5 * (encoder.output_shape[1] + 5)
     assert describe_model(backbone, repeats=0).flops_per_clip == 7 * expected + sequence
+
+
+@pytest.mark.parametrize(
+    ("build", "step"),
+    [
+        (
+            lambda spec: SoraGenerator(spec, (5, 6, 7), num_motions=0, cell_size=2),
+            lambda model, frame: model.get_layer("recurrence").cell(
+                tf.concat([frame, frame[..., :1]], axis=-1), model.get_layer("recurrence").cell.get_initial_state(1)
+            ),
+        ),
+        (
+            lambda spec: SoraEnhancer(mode="restore", clip_spec=spec, filters=8),
+            lambda model, frame: model._cell(frame, model._cell.get_initial_state(1)),
+        ),
+    ],
+)
+def test_operations_of_recurrent_frames_are_those_that_tensorflow_counts(build, step):
+    model = build(ClipSpec(7, 48, 32))
+    expected = profiled(lambda frame, training: step(model, frame), (1, 48, 32, 3))
+    assert expected > 1e6
+    assert describe_model(model, repeats=0).flops_per_clip == 7 * expected
 
 
 def test_operations_of_the_blocks_by_hand():
