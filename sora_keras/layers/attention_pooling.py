@@ -49,12 +49,17 @@ class AttentionPooling(keras.layers.Layer):
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Weights that add up to 1 over the real frames."""
-        scores = ops.matmul(ops.tanh(ops.matmul(inputs, self.kernel) + self.bias), self.judge)
-        scores = ops.cast(scores, "float32")
+        scores = self.scores(inputs)
         if mask is not None:
             scores = ops.where(ops.expand_dims(mask, -1), scores, -1e9)
-        weights = ops.cast(ops.softmax(scores, axis=1), inputs.dtype)
+        # A softmax; Keras's own warns of clips of one frame.
+        weights = ops.cast(ops.exp(scores - ops.logsumexp(scores, axis=1, keepdims=True)), inputs.dtype)
         return ops.sum(weights * inputs, axis=1)
+
+    def scores(self, inputs: Any) -> Any:
+        """How much each frame counts, before the softmax: `float32 (..., 1)`."""
+        scores = ops.matmul(ops.tanh(ops.matmul(inputs, self.kernel) + self.bias), self.judge)
+        return ops.cast(scores, "float32")
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         """There are no frames any more."""
