@@ -99,7 +99,7 @@ def _add_predict(actions: Actions) -> None:
 
 def _add_export(actions: Actions) -> None:
     export = actions.add_parser("export", help="a trained model to a versioned SavedModel for TensorFlow Serving")
-    export.add_argument("model", help="folder that `train` wrote")
+    export.add_argument("model", help="folder that `train` or `save_to_preset` wrote")
     export.add_argument("--to", required=True, metavar="DIR", help="folder of the versions; the next number is written")
     export.set_defaults(action=_export)
 
@@ -216,10 +216,12 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from sora_keras.models import SoraClassifier
+    import keras
+
+    from sora_keras.models.presets import load_preset
     from sora_keras.serving import export
 
-    print(export(SoraClassifier.from_preset(options.model), options.to))
+    print(export(load_preset(options.model, keras.Model), options.to))
     return 0
 
 

@@ -210,26 +210,22 @@ class _Past:
 
     def _average(self, name: str, features: Any) -> Any:
         """Of all frames so far."""
-        name, feature = f"{name}_so_far", features[:, 0]
+        name, feature = f"{name}_so_far", ops.cast(features[:, 0], "float32")
         average = self._of(name, feature)
         self.new[name] = average + (feature - average) / self.count
-        return self.new[name]
+        return ops.cast(self.new[name], features.dtype)
 
     def _average_of_squares(self, name: str, squares: Any) -> Any:
         """Of deviations from an average that has moved with this frame (Welford 1962).
 
         With n frames the square adds n / (n - 1) of itself to the sum of the squares around the average before.
         """
-        name, square = f"{name}_so_far", squares[:, 0]
-        average = self._of(name, square)
-        square = square * self.count / ops.maximum(self.count - 1.0, 1.0)
-        self.new[name] = average + (square - average) / self.count
-        return self.new[name]
+        factor = ops.expand_dims(self.count / ops.maximum(self.count - 1.0, 1.0), -1)
+        return self._average(name, ops.cast(squares, "float32") * factor)
 
     def _attend(self, layer: AttentionPooling, features: Any) -> Any:
         """A softmax over frames that goes on: its largest score, the sum of the weights, and the weighted sum."""
-        feature = features[:, 0]
-        score = layer.scores(feature)
+        score, feature = layer.scores(features[:, 0]), ops.cast(features[:, 0], "float32")
         names = [f"{layer.name}_{part}" for part in ("largest", "weights", "total")]
         largest, weights, total = map(self._of, names, (score, score, feature))
         new_largest = ops.where(self.is_first, score, ops.maximum(largest, score))
@@ -237,7 +233,7 @@ class _Past:
         weight = ops.exp(score - new_largest)
         weights, total = fade * weights + weight, fade * total + weight * feature
         self.new.update(zip(names, (new_largest, weights, total), strict=True))
-        return total / weights
+        return ops.cast(total / weights, features.dtype)
 
 
 def _check_inputs(model: keras.Model) -> None:

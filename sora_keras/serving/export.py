@@ -7,37 +7,44 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
 from sora_keras.serving.bundle import CLIP_SPEC_FILE, versions_in
+from sora_keras.serving.gate import check_in_session, refuse_unservable
+from sora_keras.serving.signatures import check_is_served, signatures
 
-REFUSED_OPERATIONS = ("PyFunc", "EagerPyFunc", "Cudnn")
+REPORT_FILE = "assets.extra/export_report.json"
 
 
-def export(model: Any, path: str | os.PathLike[str], version: int | None = None) -> Path:
-    """Write `path/<version>/`: a SavedModel with what a client needs beside it.
+def export(
+    model: Any, path: str | os.PathLike[str], version: int | None = None, clips: np.ndarray | None = None
+) -> Path:
+    """Write `path/<version>/`: a SavedModel with what a server and its clients need beside it.
 
-    The signature `serving_default` takes `frames`, `uint8 (B, T, H, W, 3)`, and gives `probabilities`,
-    `float32 (B, K)`, `class_names`, `string (B, K)`, and `label`, `string (B,)`, the most probable class. Everything is
-    written under another name and renamed when it is whole, so a server that watches `path` never sees a part.
+    What it can be asked is said at `sora_keras.serving.signatures`. Before anything stands under its final name, a
+    fresh process loads it as a server does and answers clips, whole and encoded, one at a time and five: each answer
+    must be the model's to 1e-5, and inputs of a wrong rank must be refused. The report is kept as
+    `assets.extra/export_report.json`. A server that watches `path` never sees a part.
 
     Args:
-        model: a `SoraClassifier`.
+        model: a `SoraClassifier`, `SoraUnderstanding`, `SoraBackbone`, `SoraEnhancer` or `SoraGenerator`.
         path: the folder of this model's versions.
         version: a positive number; by default one more than the highest there.
+        clips: `uint8 (N, T, H, W, C)`, real ones to check the answers on; by default patterns that move.
 
     Returns:
         The folder of the new version.
 
     Raises:
-        TypeError: if the model is no classifier with `class_names` and `clip_spec`.
-        ValueError: if the version is not positive, or the graph holds what a server cannot run.
+        TypeError: if it is another model.
+        ValueError: if the version is not positive, the model reads more than frames, or a server could not run it.
         FileExistsError: if that version is there already.
         OSError: if it cannot be written; nothing is left behind.
 
@@ -45,22 +52,7 @@ def export(model: Any, path: str | os.PathLike[str], version: int | None = None)
         >>> sora_keras.export(model, "saved_models/fights")
         PosixPath('saved_models/fights/1')
     """
-    if not hasattr(model, "class_names") or not hasattr(model, "clip_spec"):
-        raise TypeError(
-            f"`export` takes a SoraClassifier, with `class_names` and `clip_spec`, received a {type(model).__name__}; "
-            "for any other model use Keras's `model.export(path)`."
-        )
-    if num_features := getattr(getattr(model, "backbone", None), "num_features", 0):
-        raise ValueError(
-            f"The model reads {num_features} classical features beside or in place of frames, and a server gets frames "
-            "only: train one with `num_features=0`, or use Keras's `model.export(path)` and send the features."
-        )
-    for name, what in (("sound_samples", "sound"), ("has_padding", "a mask of padded frames")):
-        if getattr(getattr(model, "backbone", None), name, 0):
-            raise ValueError(
-                f"The model reads {what} beside frames (`{name}`), and a server gets frames only: train one without, "
-                "or use Keras's `model.export(path)` and send both."
-            )
+    check_is_served(model)
     if keras.config.backend() != "tensorflow":
         raise ValueError(
             f"Only Keras's TensorFlow backend writes SavedModels, and this one is {keras.config.backend()!r}: save the "
@@ -77,7 +69,7 @@ def export(model: Any, path: str | os.PathLike[str], version: int | None = None)
     console = Console(stderr=True)
     try:
         with console.status(f"Exporting version {version}") if console.is_terminal else contextlib.nullcontext():
-            _write(model, partial)
+            _write(model, clips, partial)
         partial.chmod(0o755)
         partial.rename(base / str(version))
     except tf.errors.OpError as error:
@@ -87,21 +79,38 @@ def export(model: Any, path: str | os.PathLike[str], version: int | None = None)
     return base / str(version)
 
 
-def _write(model: Any, directory: Path) -> None:
-    """Write the SavedModel and what goes beside it into an empty folder."""
+def _write(model: Any, clips: np.ndarray | None, directory: Path) -> None:
+    """Write the SavedModel and what goes beside it into an empty folder, and check it there."""
     archive = keras.export.ExportArchive()
     archive.track(model)
-    _, height, width, channels = model.clip_spec.shape
-    frames = tf.TensorSpec((None, None, height, width, channels), tf.uint8, name="frames")
-    serve = tf.function(_classify(model), input_signature=[frames])
     with _without_cudnn(model):
-        _refuse_unservable(serve.get_concrete_function().graph)
-        archive.add_endpoint("serving_default", serve)
-        archive.write_out(os.fspath(directory), verbose=False)
-    description = {"clip_spec": model.clip_spec.get_config(), "class_names": list(model.class_names)}
-    file = directory / CLIP_SPEC_FILE
+        functions = signatures(model)
+    for name, function in functions.items():
+        refuse_unservable(name, function)
+        archive.add_endpoint(name, function)
+    archive.write_out(os.fspath(directory), verbose=False)
+    description = {"clip_spec": model.clip_spec.get_config(), "class_names": list(getattr(model, "class_names", []))}
+    _write_json(directory / CLIP_SPEC_FILE, description)
+    report = check_in_session(directory, functions, moving_patterns(model) if clips is None else clips)
+    _write_json(directory / REPORT_FILE, report)
+
+
+def _write_json(file: Path, content: dict[str, Any]) -> None:
     file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def moving_patterns(model: Any) -> np.ndarray:
+    """Clips `uint8 (5, T, H, W, C)` of waves that move, each another way, with a little noise."""
+    num_frames, height, width, _ = model.clip_spec.shape
+    rng = np.random.default_rng(0)
+    places = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"), axis=-1)
+    waves, speeds = rng.uniform(-0.4, 0.4, (5, 3, 2)), rng.uniform(-0.6, 0.6, (5, 1, 3, 1, 1))
+    times = np.arange(num_frames)[None, :, None, None, None]
+    phases = np.einsum("bcx,hwx->bchw", waves, places)[:, None] + speeds * times
+    frames = 128 + 90 * np.sin(phases) + rng.normal(0, 5, phases.shape)
+    num_channels = getattr(model, "num_channels", 3)
+    return np.moveaxis(frames, 2, -1)[..., :num_channels].round().clip(0, 255).astype(np.uint8)
 
 
 @contextlib.contextmanager
@@ -116,33 +125,3 @@ def _without_cudnn(model: Any) -> Iterator[None]:
     finally:
         for layer, use_cudnn in zip(recurrent, kept, strict=True):
             layer.use_cudnn = use_cudnn
-
-
-def _classify(model: Any) -> Callable[[Any], dict[str, Any]]:
-    """The function behind `serving_default`."""
-    _, height, width, channels = model.clip_spec.shape
-    names = list(model.class_names)
-
-    def serve(frames: Any) -> dict[str, Any]:
-        # TensorFlow Serving checks no shapes, and a wrong rank in a convolution can end the server's process.
-        frames = tf.ensure_shape(frames, (None, None, height, width, channels))
-        probabilities = tf.nn.softmax(tf.cast(model(frames, training=False), tf.float32))
-        batch_size = tf.shape(probabilities)[0]
-        return {
-            "probabilities": tf.ensure_shape(probabilities, (None, len(names))),
-            "class_names": tf.tile(tf.constant(names)[None], (batch_size, 1)),
-            "label": tf.gather(tf.constant(names), tf.argmax(probabilities, axis=-1)),
-        }
-
-    return serve
-
-
-def _refuse_unservable(graph: Any) -> None:
-    """Raise a `ValueError` that names the operations no CPU server can run."""
-    nodes = graph.as_graph_def()
-    operations = {node.op for node in nodes.node} | {node.op for f in nodes.library.function for node in f.node_def}
-    if refused := sorted(name for name in operations if name.startswith(REFUSED_OPERATIONS)):
-        raise ValueError(
-            f"The model holds operations that a server cannot run: {refused}. Take Python "
-            "functions out, and export with CUDA_VISIBLE_DEVICES=-1."
-        )
