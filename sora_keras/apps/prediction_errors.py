@@ -64,11 +64,11 @@ class PredictionErrors:
 
     def __iter__(self) -> Iterator[tuple[float, np.ndarray]]:
         """Seconds and `float32 (R, C)`, the mean squared error of R x C patches; the first frames have none."""
-        predicted, state = None, None
+        predicted, foresight = None, _Foresight(self._model)
         for number, (seconds, frame) in enumerate(self._frames()):
             if predicted is not None and number >= FRAMES_UNTIL_JUDGED:
-                yield seconds, _patch_means(((predicted[0] - frame) ** 2).mean(axis=-1))
-            predicted, state = self._model.predict_next_frame(frame[None], state)
+                yield seconds, _patch_means(((predicted - frame) ** 2).mean(axis=-1))
+            predicted = foresight.next_frame(frame)
 
     def _frames(self) -> Iterator[tuple[float, np.ndarray]]:
         spec = self._model.clip_spec
@@ -92,6 +92,35 @@ class PredictionErrors:
             if before < 0:
                 raise
             self.error = error
+
+
+class _Foresight:
+    """Foresees from as many frames as the model learned from: on longer sequences some networks go astray.
+
+    Two memories take turns, each begun anew when it has seen that many; the elder one, at least half as old, answers.
+    """
+
+    def __init__(self, model: SoraGenerator) -> None:
+        self._model = model
+        self._length = max(2, model.clip_spec.num_frames)
+        self._num_seen = 0
+        self._state: dict[str, np.ndarray] | None = None
+
+    def next_frame(self, frame: np.ndarray) -> np.ndarray:
+        """After `frame`, `uint8 (H, W, C)`, the next one, `float32 (H, W, C)`."""
+        half, turn = self._length // 2, self._num_seen % self._length
+        if turn in (0, half):
+            self._forget(memory=0 if turn == 0 else 1)
+        is_first_new = self._num_seen >= self._length and turn < half
+        predicted, self._state = self._model.predict_next_frame(np.stack([frame, frame]), self._state)
+        self._num_seen += 1
+        of_elder: np.ndarray = predicted[1 if is_first_new else 0]
+        return of_elder
+
+    def _forget(self, memory: int) -> None:
+        self._state = self._state and {name: np.array(values) for name, values in self._state.items()}
+        for values in (self._state or {}).values():
+            values[memory] = 0
 
 
 def _patch_sides(height: int) -> tuple[int, int]:

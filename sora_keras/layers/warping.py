@@ -37,6 +37,11 @@ def warp(pictures: Any, flow: Any) -> Any:
     def look(offset: int) -> Any:
         return ops.take(pixels, corner + offset, axis=0)
 
-    upper = look(0) * (1 - right_share) + look(1) * right_share
-    lower = look(width) * (1 - right_share) + look(width + 1) * right_share
-    return upper * (1 - lower_share) + lower * lower_share
+    upper = _between(look(0), look(1), right_share)
+    lower = _between(look(width), look(width + 1), right_share)
+    return _between(upper, lower, lower_share)
+
+
+def _between(one: Any, other: Any, share: Any) -> Any:
+    """Of the other, that share. Two products and a sum would take a third longer."""
+    return one + (other - one) * share

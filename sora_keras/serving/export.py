@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -17,8 +18,9 @@ import tensorflow as tf
 from rich.console import Console
 
 from sora_keras.serving.bundle import CLIP_SPEC_FILE, versions_in
-from sora_keras.serving.gate import check_in_session, refuse_unservable
+from sora_keras.serving.gate import check_in_session, example_inputs, refuse_unservable
 from sora_keras.serving.signatures import check_is_served, signatures
+from sora_keras.serving.warm_up import write_warm_up
 
 REPORT_FILE = "assets.extra/export_report.json"
 
@@ -91,8 +93,16 @@ def _write(model: Any, clips: np.ndarray | None, directory: Path) -> None:
     archive.write_out(os.fspath(directory), verbose=False)
     description = {"clip_spec": model.clip_spec.get_config(), "class_names": list(getattr(model, "class_names", []))}
     _write_json(directory / CLIP_SPEC_FILE, description)
-    report = check_in_session(directory, functions, moving_patterns(model) if clips is None else clips)
-    _write_json(directory / REPORT_FILE, report)
+    clips = moving_patterns(model) if clips is None else clips
+    _write_json(directory / REPORT_FILE, check_in_session(directory, functions, clips))
+    try:
+        requests = {name: example_inputs(name, function, clips[:1]) for name, function in functions.items()}
+        write_warm_up(directory, directory.parent.name, requests)
+    except ImportError:
+        logging.getLogger(__name__).warning(
+            "Without the package tensorflow-serving-api no warm-up requests are written, and a server's first answer "
+            "takes long: pip install 'sora-keras[serving]'."
+        )
 
 
 def _write_json(file: Path, content: dict[str, Any]) -> None:

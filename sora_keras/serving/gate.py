@@ -49,6 +49,38 @@ def refuse_unservable(name: str, function: Any) -> None:
         raise ValueError(f"The signature {name!r} takes or gives {', '.join(halves)}, which REST cannot say: cast it.")
 
 
+def example_inputs(name: str, function: Any, clips: np.ndarray) -> dict[str, Any]:
+    """What a signature is asked about some clips.
+
+    Args:
+        name: of the signature.
+        function: its traced `tf.function`.
+        clips: `uint8 (N, T, H, W, C)`.
+
+    Returns:
+        The inputs by name: the clips, their frames as PNG, or the last frame of each and the state before it.
+
+    Example:
+        >>> example_inputs("step", functions["step"], clips)["frame"].shape
+        (5, 64, 64, 3)
+    """
+    specs = _inputs_of(function)
+    if name == "encoded":
+        encoded = [[tf.io.encode_png(frame).numpy() for frame in clip] for clip in clips]
+        return {"frames": np.array(encoded, dtype="S")}
+    if "frame" not in specs:
+        return {"frames": clips}
+    state = {
+        key: np.zeros((len(clips), *spec.shape[1:]), spec.dtype.as_numpy_dtype)
+        for key, spec in specs.items()
+        if key != "frame"
+    }
+    for index in range(clips.shape[1] - 1):
+        answers = function.python_function(frame=tf.constant(clips[:, index]), **state)
+        state = {key: answers[key].numpy() for key in state}
+    return {"frame": clips[:, -1], **state}
+
+
 def check_in_session(version: Path, functions: Mapping[str, Any], clips: np.ndarray) -> dict[str, Any]:
     """Ask the SavedModel what the model is asked, in a fresh process, without eager execution.
 
@@ -65,7 +97,7 @@ def check_in_session(version: Path, functions: Mapping[str, Any], clips: np.ndar
         ValueError: if the process dies, an answer differs by more than 1e-5, or inputs of a wrong rank are answered.
     """
     cases = {
-        f"{name}.batch_{size}": _inputs(name, function, np.resize(clips, (size, *clips.shape[1:])))
+        f"{name}.batch_{size}": example_inputs(name, function, np.resize(clips, (size, *clips.shape[1:])))
         for name, function in functions.items()
         for size in BATCH_SIZES
     }
@@ -94,25 +126,6 @@ def _concrete(function: Any) -> Any:
 
 def _inputs_of(function: Any) -> dict[str, tf.TensorSpec]:
     return {spec.name: spec for spec in tf.nest.flatten(_concrete(function).structured_input_signature)}
-
-
-def _inputs(name: str, function: Any, clips: np.ndarray) -> dict[str, Any]:
-    """What a signature is asked about some clips; a state is one that some frames have left behind."""
-    specs = _inputs_of(function)
-    if name == "encoded":
-        encoded = [[tf.io.encode_png(frame).numpy() for frame in clip] for clip in clips]
-        return {"frames": np.array(encoded, dtype="S")}
-    if "frame" not in specs:
-        return {"frames": clips}
-    state = {
-        key: np.zeros((len(clips), *spec.shape[1:]), spec.dtype.as_numpy_dtype)
-        for key, spec in specs.items()
-        if key != "frame"
-    }
-    for index in range(clips.shape[1] - 1):
-        answers = function.python_function(frame=tf.constant(clips[:, index]), **state)
-        state = {key: answers[key].numpy() for key in state}
-    return {"frame": clips[:, -1], **state}
 
 
 def _ask(version: Path, folder: Path) -> None:

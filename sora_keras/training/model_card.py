@@ -37,6 +37,7 @@ def write_model_card(
     history: Mapping[str, Sequence[float]],
     command: str | None = None,
     limits: str = LIMITS,
+    clips_an_epoch: int | None = None,
 ) -> Path:
     """Write down what somebody needs who is to trust the model, repeat the training or pay for it.
 
@@ -48,6 +49,8 @@ def write_model_card(
         history: figures by epoch, as `fit` returns them; `seconds` of `EpochSeconds` makes the cost.
         command: what was run; by default this process's command line.
         limits: where it fails, and who may be harmed by its errors.
+        clips_an_epoch: how many clips as large as those of the model's `clip_spec` an epoch read; by default one of
+            each row.
 
     Returns:
         The path.
@@ -67,7 +70,7 @@ def write_model_card(
         "Model": _model(model),
         "Data": _data(parts),
         "Metrics": _metrics(metrics),
-        "Training": _training(model, len(parts["train"]), history, command),
+        "Training": _training(model, clips_an_epoch or len(parts["train"]), history, command),
         "Versions": _versions(),
     }
     lines = [f"# {path.resolve().parent.name}", ""]
