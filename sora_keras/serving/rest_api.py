@@ -117,7 +117,7 @@ class RestApi:
         query = request.scope["query_string"].decode("latin-1")
         target = f"{path}?{query}" if query else path
         form = {"GET": _GET, "POST": _POST}.get(request.method)
-        match = form.fullmatch(target) if form else None
+        match = form.fullmatch(path) if form and not query else None
         if match is None:
             raise invalid_argument(f"Malformed request: {request.method} {target}")
         if match["version"] and int(match["version"].lstrip("0")[:20] or 0) > LARGEST_VERSION:

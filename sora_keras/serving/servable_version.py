@@ -48,9 +48,7 @@ class ServableVersion:
         try:
             with self._graph.as_default():
                 meta_graph = tf.compat.v1.saved_model.load(self._session, ["serve"], os.fspath(path))
-            self.signatures = {
-                name: signature for name, signature in meta_graph.signature_def.items() if not name.startswith("__")
-            }
+            self.signatures = dict(meta_graph.signature_def)
             for request in _warm_up_requests(Path(path) / WARM_UP_FILE):
                 self._warm_up(request)
         except BaseException:
@@ -102,7 +100,7 @@ class ServableVersion:
 
     def _signature(self, name: str) -> Any:
         name = name or "serving_default"
-        if name not in self.signatures:
+        if name not in self.signatures or name.startswith("__"):
             raise tf.errors.FailedPreconditionError(None, None, f'Serving signature key "{name}" not found.')
         return self.signatures[name]
 
@@ -173,6 +171,13 @@ def _check_inputs(signature: Any, tensors: Mapping[str, np.ndarray]) -> None:
             f"Was: {signature.method_name}",
         )
     expected, sent = set(signature.inputs), set(tensors)
+    if len(sent) == len(expected) and sent != expected:
+        name = min(expected - sent)
+        raise invalid_argument(
+            f"Signature input alias: {name}(feed name: {signature.inputs[name].name}) not found in request and no "
+            f"default value provided. Inputs expected to be in the request {{{','.join(sorted(sent))}}}, or default "
+            "input alias set: "
+        )
     if sent != expected:
         lists = [",".join(sorted(names)) for names in (sent, expected, sent - expected, expected - sent)]
         raise invalid_argument(

@@ -42,7 +42,6 @@ def write_models(folder):
             write(folder / name / str(version), factor=version)
     write_types(folder / "types" / "00005")
     write_shapes(folder / "shapes" / "1")
-    (folder / "empty").mkdir()
     config = "".join(
         model_config(name, folder / name, labelled=name == "labelled") for name in [*models, "types", "shapes"]
     )
