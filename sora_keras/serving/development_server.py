@@ -175,9 +175,7 @@ class DevelopmentServer:
             listener.bind((self.host, self.rest_port))
         except OSError as error:
             listener.close()
-            raise OSError(
-                f"REST port {self.rest_port} of {self.host} cannot be taken ({error}): name another."
-            ) from error
+            raise OSError(f"REST port {self.rest_port} of {self.host} cannot be taken: name another.") from error
         self.rest_port = listener.getsockname()[1]
         return listener
 

@@ -16,6 +16,7 @@ CODE_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 TYPE_NAMES = {"float16": "half", "float32": "float", "float64": "double"}
 LARGEST_WHOLE_NUMBER = {"float32": 2**24 - 1, "float64": 2**53 - 1}
 MOST_SHOWN_CHARACTERS = 1000
+MOST_LISTS = 2**24  # an empty one is two bytes long and takes sixty-four
 
 
 def invalid_argument(message: str) -> tf.errors.InvalidArgumentError:
@@ -31,6 +32,7 @@ class JsonRequest:
 
     Raises:
         tf.errors.InvalidArgumentError: if it is no JSON object, or its `signature_name` no string.
+        tf.errors.ResourceExhaustedError: if it would take too much memory.
     """
 
     def __init__(self, body: bytes | bytearray) -> None:
@@ -170,6 +172,11 @@ def json_from_tensors(tensors: Mapping[str, np.ndarray], is_row_form: bool) -> b
 def _parse(body: bytes | bytearray) -> dict[str, Any]:
     if not body:
         raise invalid_argument("JSON Parse error: The document is empty")
+    lists = body.count(b"[") + body.count(b"{")
+    if lists > MOST_LISTS:
+        raise tf.errors.ResourceExhaustedError(
+            None, None, f"The request holds {lists} lists and objects, more than the {MOST_LISTS} that are read"
+        )
     try:
         document = json.loads(body.decode("utf-8", "surrogateescape").removeprefix("\ufeff"))
     except json.JSONDecodeError as error:
@@ -269,7 +276,7 @@ def _scalar(value: Any, dtype: tf.DType) -> Any:
 def _lossless(value: float, dtype: tf.DType) -> float:
     is_lossy = abs(value) > LARGEST_WHOLE_NUMBER[dtype.name] if isinstance(value, int) else False
     if not is_lossy and np.isfinite(value):
-        is_lossy = abs(value) > dtype.max
+        is_lossy = abs(value) > float(dtype.max)
     if is_lossy:
         raise invalid_argument(
             f"Cannot convert JSON value: {_shown(value)} to {_type_name(dtype)} without loss of precision."

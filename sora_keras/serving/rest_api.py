@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import re
@@ -141,6 +142,18 @@ class RestApi:
             content = await asyncio.get_running_loop().run_in_executor(self._executor, answer)
         return Response(content, media_type="application/json")
 
+    @contextmanager
+    def _parsing_alone(self) -> Iterator[None]:
+        """Without garbage collection, which would look at a million lists again and again and find none to free."""
+        with self._parsing:
+            was_enabled = gc.isenabled()
+            gc.disable()
+            try:
+                yield
+            finally:
+                if was_enabled:
+                    gc.enable()
+
     def _describe(self, name: str, version: int | None, label: str | None, metadata: bool) -> Response:
         if not name:
             raise invalid_argument("Missing model name in request.")
@@ -155,7 +168,7 @@ class RestApi:
     def _unpacked(self, body: bytearray, take: Callable[[int], None]) -> bytes:
         """What a gzip body holds; one that is no gzip is read as an empty one."""
         unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        with self._parsing:
+        with self._parsing_alone():
             try:
                 content = unpacker.decompress(bytes(body), self._max_request_bytes + 1)
             except zlib.error:
@@ -170,13 +183,13 @@ class RestApi:
     def _predict(
         self, name: str, version: int | None, label: str | None, body: bytes | bytearray, deadline: float
     ) -> bytes:
-        with self._parsing:
+        with self._parsing_alone():
             request = JsonRequest(body)
         with self._models.servable(name, version, label) as servable:
             signature_name = request.signature_name or "serving_default"
             if signature_name not in servable.signatures:
                 raise invalid_argument(f'Serving signature name: "{signature_name}" not found in signature def')
-            with self._parsing:
+            with self._parsing_alone():
                 tensors = request.tensors(servable.input_types(signature_name))
             request.content.clear()
             outputs = servable.run(signature_name, tensors, timeout_seconds=deadline - time.monotonic())
@@ -184,7 +197,7 @@ class RestApi:
 
     def _other(self, name: str, version: int | None, label: str | None, verb: str, body: bytes | bytearray) -> bytes:
         """Refuse to classify or regress: the models of this package have signatures to predict only."""
-        with self._parsing:
+        with self._parsing_alone():
             request = JsonRequest(body)
         with self._models.servable(name, version, label) as servable:
             raise refusal(servable, verb, request.signature_name)
@@ -227,4 +240,4 @@ def _state(state: VersionState) -> dict[str, Any]:
 
 def _error(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
     text = json.dumps({"error": message}, indent=4, ensure_ascii=False)
-    return Response(text.encode("utf-8", "surrogateescape"), status, headers, "application/json")
+    return Response(text.encode("utf-8", "replace"), status, headers, "application/json")
