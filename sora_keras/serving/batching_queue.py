@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -18,7 +19,7 @@ Tensors = dict[str, np.ndarray]
 OPTIONS = ("max_batch_size", "batch_timeout_micros", "num_batch_threads", "max_enqueued_batches")
 
 
-def batching_options(batching: str | os.PathLike[str] | Mapping[str, object]) -> dict[str, object]:
+def batching_options(batching: str | os.PathLike[str] | Mapping[str, Any]) -> dict[str, Any]:
     """What a `batching.config` says.
 
     Args:
@@ -29,24 +30,27 @@ def batching_options(batching: str | os.PathLike[str] | Mapping[str, object]) ->
         `allowed_batch_sizes`, those that are given.
 
     Raises:
-        ValueError: if a field is no whole number, or the last allowed size is not the largest.
+        ValueError: if a field is unknown or no whole number, or the last allowed size is not the largest.
     """
     if isinstance(batching, Mapping):
         options = dict(batching)
     else:
         text = re.sub(r"#.*", "", Path(batching).read_text(encoding="utf-8"))
-        fields = re.findall(r"(\w+)\s*(?::|\{\s*value\s*:)\s*(\d+)", text)
+        fields = re.findall(r"(\w+)\s*:?\s*(?:\{\s*value\s*:|\[)?\s*(\d[\d,\s]*)", text)
         options = {name: int(value) for name, value in fields if name in OPTIONS}
-        if sizes := [int(value) for name, value in fields if name == "allowed_batch_sizes"]:
-            options["allowed_batch_sizes"] = sizes
+        values = [value for name, value in fields if name == "allowed_batch_sizes"]
+        if values:
+            options["allowed_batch_sizes"] = [int(size) for size in re.findall(r"\d+", " ".join(values))]
+    if unknown := sorted(set(options) - {*OPTIONS, "allowed_batch_sizes"}):
+        raise ValueError(f"Batching has no field `{unknown[0]}`: expected {', '.join(OPTIONS)} or allowed_batch_sizes.")
     for name in OPTIONS:
         value = options.get(name, 1)
         if isinstance(value, bool) or not isinstance(value, int) or value < (name != "batch_timeout_micros"):
             raise ValueError(f"`{name}` must be a positive whole number, received {value!r}.")
-    sizes, largest = options.get("allowed_batch_sizes"), options.get("max_batch_size", 1000)
-    if sizes and (list(sizes) != sorted(set(sizes)) or sizes[-1] != largest):
+    allowed, largest = options.get("allowed_batch_sizes"), options.get("max_batch_size", 1000)
+    if allowed and (list(allowed) != sorted(set(allowed)) or allowed[-1] != largest):
         raise ValueError(
-            f"`allowed_batch_sizes` must rise and end with `max_batch_size`, {largest}, received {list(sizes)}."
+            f"`allowed_batch_sizes` must rise and end with `max_batch_size`, {largest}, received {list(allowed)}."
         )
     return options
 

@@ -346,8 +346,9 @@ def _type_name(dtype: tf.DType) -> str:
 
 def _json_type(value: Any) -> str:
     if value is None or isinstance(value, bool):
-        return {None: "Null", True: "True", False: "False"}[value]
-    return {dict: "Object", list: "Array", str: "String"}.get(type(value), "Number")
+        return "Null" if value is None else str(value)
+    names: dict[type, str] = {dict: "Object", list: "Array", str: "String"}
+    return names.get(type(value), "Number")
 
 
 def _shown(value: Any) -> str:
