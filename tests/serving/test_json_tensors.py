@@ -19,9 +19,10 @@ def refusal(body, inputs):
     return raised.value.message
 
 
-@pytest.mark.parametrize(
-    "dtype", ["float32", "float64", "uint8", "int8", "int16", "int32", "int64", "uint32", "uint64"]
-)
+INTEGERS = ["uint8", "int8", "int16", "int32", "int64", "uint32", "uint64"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", *INTEGERS])
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3), (2, 1, 2, 3), (0,), (2, 0)])
 def test_numbers_are_read_as_numpy_holds_them(dtype, shape):
     expected = np.random.default_rng(1).integers(0, 100, shape).astype(dtype)
@@ -43,7 +44,7 @@ def test_every_integer_type_is_read_to_its_ends_and_no_further(dtype):
     ("dtype", "name", "largest"), [("float32", "float", 2**24 - 1), ("float64", "double", 2**53 - 1)]
 )
 def test_whole_numbers_that_lose_digits_are_refused(dtype, name, largest):
-    for value in (largest, -largest, float(largest + 2)):
+    for value in (largest, -largest, float(largest + 3)):
         assert tensor([0.5, value], dtype)[1] == value
     for value in (largest + 1, -largest - 1, largest + 2):
         message = refusal({"inputs": [0.5, value]}, {"x": dtype})
