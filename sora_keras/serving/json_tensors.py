@@ -12,6 +12,8 @@ import grpc
 import numpy as np
 import tensorflow as tf
 
+from sora_keras.serving.number_lists import read_json
+
 CODE_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 TYPE_NAMES = {"float16": "half", "float32": "float", "float64": "double"}
 LARGEST_WHOLE_NUMBER = {"float32": 2**24 - 1, "float64": 2**53 - 1}
@@ -88,6 +90,10 @@ class JsonRequest:
                 "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist "
             )
         instances = self.content["instances"]
+        if isinstance(instances, np.ndarray):
+            if len(inputs) == 1 and (whole := _numbers(instances, *inputs.values(), False)) is not None:
+                return {name: whole for name in inputs}
+            instances = instances.tolist()
         if not isinstance(instances, list):
             raise self._malformed("Excepting 'instances' to be an list/array")
         if not instances:
@@ -178,7 +184,7 @@ def _parse(body: bytes | bytearray) -> dict[str, Any]:
             None, None, f"The request holds {lists} lists and objects, more than the {MOST_LISTS} that are read"
         )
     try:
-        document = json.loads(body.decode("utf-8", "surrogateescape").removeprefix("\ufeff"))
+        document = read_json(body)
     except json.JSONDecodeError as error:
         raise invalid_argument(f"JSON Parse error: {error.msg}. at offset: {error.pos}") from None
     except RecursionError:
@@ -192,10 +198,12 @@ def _parse(body: bytes | bytearray) -> dict[str, Any]:
 
 def _numbers(value: Any, dtype: tf.DType, may_hold_booleans: bool) -> np.ndarray | None:
     """Nested lists of numbers as NumPy reads them, or None where that may differ from reading them one by one."""
-    if may_hold_booleans or not (dtype.is_integer or dtype in (tf.float32, tf.float64)):
+    if (may_hold_booleans and not isinstance(value, np.ndarray)) or not (
+        dtype.is_integer or dtype in (tf.float32, tf.float64)
+    ):
         return None
     try:
-        array = np.array(value)
+        array = np.asarray(value)
     except (ValueError, OverflowError):
         return None
     if array.size == 0:
@@ -210,6 +218,7 @@ def _numbers(value: Any, dtype: tf.DType, may_hold_booleans: bool) -> np.ndarray
 
 def _exact(value: Any, dtype: tf.DType) -> np.ndarray:
     """Nested lists read value by value, with an error for the first that is wrong."""
+    value = _as_lists(value)
     shape = tuple(_dense_shape(value))
     values: list[Any] = []
     _fill(value, 0, shape, dtype, values)
@@ -222,6 +231,12 @@ def _exact(value: Any, dtype: tf.DType) -> np.ndarray:
         return array.reshape(shape)
     except ValueError as error:
         raise invalid_argument(f"JSON Value has a shape that no tensor has: {error}") from None
+
+
+def _as_lists(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_as_lists(element) for element in value]
+    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def _dense_shape(value: Any) -> Iterator[int]:
@@ -354,7 +369,7 @@ def _json_type(value: Any) -> str:
 def _shown(value: Any) -> str:
     """The value as the server prints it, cut where it would be longer than anyone reads."""
     text = ""
-    for part in json.JSONEncoder(indent=4, ensure_ascii=False).iterencode(value):
+    for part in json.JSONEncoder(indent=4, ensure_ascii=False, default=np.ndarray.tolist).iterencode(value):
         text += part[:MOST_SHOWN_CHARACTERS]
         if len(text) > MOST_SHOWN_CHARACTERS:
             return text[:MOST_SHOWN_CHARACTERS] + "..."
