@@ -63,7 +63,7 @@ def _text(body: bytes) -> str:
 
 def _long_runs(body: bytes) -> list[tuple[int, int]]:
     """Where nothing but lists of whole numbers can stand."""
-    sample = body[::61]
+    sample = body[:: max(1, len(body) // 50_000)]
     if sample.count(b",") * 8 < len(sample):
         return []
     outside = np.flatnonzero(~_IN_LISTS[np.frombuffer(body, np.uint8)])
