@@ -91,8 +91,11 @@ class JsonRequest:
             )
         instances = self.content["instances"]
         if isinstance(instances, np.ndarray):
-            if len(inputs) == 1 and (whole := _numbers(instances, *inputs.values(), False)) is not None:
-                return {name: whole for name in inputs}
+            if len(inputs) == 1:
+                [(name, dtype)] = inputs.items()
+                whole = _numbers(instances, dtype, may_hold_booleans=False)
+                if whole is not None:
+                    return {name: whole}
             instances = instances.tolist()
         if not isinstance(instances, list):
             raise self._malformed("Excepting 'instances' to be an list/array")

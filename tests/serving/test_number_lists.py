@@ -9,7 +9,7 @@ from sora_keras.serving.number_lists import read_json
 
 @pytest.fixture(autouse=True)
 def short_lists_too(monkeypatch):
-    monkeypatch.setattr(number_lists, "LONG_BYTES", 1)
+    monkeypatch.setattr(number_lists, "LONG_BYTES", 3)
 
 
 def as_lists(value):
