@@ -207,12 +207,11 @@ class DevelopmentServer:
     def _serve_rest(self, listener: socket.socket) -> None:
         import uvicorn
 
+        # It logs each request that is no HTTP as a warning, and anyone may send those without end: errors only.
         config = uvicorn.Config(
-            self._rest_api, http="h11", ws="none", loop="asyncio", lifespan="off", log_config=None, access_log=False,
-            timeout_keep_alive=max(1, round(self._idle_timeout_seconds)), server_header=False,
+            self._rest_api, http="h11", ws="none", loop="asyncio", lifespan="off", log_config=None, log_level="error",
+            access_log=False, timeout_keep_alive=max(1, round(self._idle_timeout_seconds)), server_header=False,
         )  # fmt: skip
-        # It logs each request that is no HTTP as a warning, and anyone may send those without end.
-        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         self._uvicorn = uvicorn.Server(config)
         asyncio.run(self._serve(listener))
 

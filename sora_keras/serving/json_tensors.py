@@ -41,6 +41,7 @@ class JsonRequest:
         self.content = _parse(body)
         # NumPy takes True for 1 without a word, and looking at every number would cost more than parsing them.
         self._may_hold_booleans = b"true" in body or b"false" in body
+        self._may_hold_infinity = b"Infinity" in body
         self.is_row_form = "instances" in self.content
         self.signature_name: str = self.content.get("signature_name", "")
         if not isinstance(self.signature_name, str):
@@ -61,14 +62,16 @@ class JsonRequest:
         Raises:
             tf.errors.InvalidArgumentError: with TensorFlow Serving's words for what is wrong.
         """
+        if not self.is_row_form and "inputs" not in self.content:
+            raise invalid_argument("Missing 'inputs' or 'instances' key")
         try:
-            if self.is_row_form:
-                return self._from_instances(inputs)
-            if "inputs" in self.content:
-                return self._from_inputs(inputs)
+            tensors = self._from_instances(inputs) if self.is_row_form else self._from_inputs(inputs)
         except RecursionError:
             raise invalid_argument("JSON Parse error: lists are nested too deep") from None
-        raise invalid_argument("Missing 'inputs' or 'instances' key")
+        # Python reads 1e400 as infinite.
+        if not self._may_hold_infinity and any(t.dtype.kind == "f" and np.isinf(t).any() for t in tensors.values()):
+            raise invalid_argument("JSON Parse error: Number too big to be stored in double.")
+        return tensors
 
     def _from_inputs(self, inputs: Mapping[str, tf.DType]) -> dict[str, np.ndarray]:
         value = self.content["inputs"]

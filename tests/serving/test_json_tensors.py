@@ -56,6 +56,13 @@ def test_floats_past_the_largest_are_refused():
     assert refusal({"inputs": [3.5e38]}, {"x": "float32"}).startswith("Cannot convert JSON value: 3.5e+38 to float")
 
 
+@pytest.mark.parametrize("number", [b"1e400", b"-1e400", b"1" + b"0" * 400 + b".0"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numbers_past_every_float_are_refused(number, dtype):
+    message = refusal(b'{"inputs": [1, ' + number + b"]}", {"x": dtype})
+    assert message == "JSON Parse error: Number too big to be stored in double."
+
+
 def test_numbers_that_are_none():
     received = JsonRequest(b'{"inputs": [NaN, Infinity, -Infinity, 1]}').tensors({"x": tf.float32})["x"]
     np.testing.assert_array_equal(received, np.float32([np.nan, np.inf, -np.inf, 1]))

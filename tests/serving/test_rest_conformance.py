@@ -6,6 +6,7 @@ import json
 import re
 
 import httpx
+import numpy as np
 import pytest
 
 
@@ -186,6 +187,25 @@ def test_values_come_back_as_they_went(server, signature, value):
     status, answer = server.predict("types", {"signature_name": signature, "inputs": value})
     assert status == 200, answer
     assert answer == {"outputs": value}
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_frames_come_back_as_they_went(server, separators):
+    frames = np.random.default_rng(4).integers(0, 256, (2, 3, 20, 30, 3)).tolist()
+    bodies = {
+        "predictions": [{"instances": frames}, {"instances": [{"x": clip} for clip in frames]}],
+        "outputs": [{"inputs": frames}, {"inputs": {"x": frames}}],
+    }
+    for signature in ("uint8", "int64", "float32"):
+        for key, answers in bodies.items():
+            for body in answers:
+                text = json.dumps({"signature_name": signature, **body}, separators=separators)
+                assert server.predict("types", text) == (200, {key: frames})
+    frames[1][2][19][29][1] = 0.5
+    message = server.error("types", {"signature_name": "uint8", "instances": frames})
+    assert message.startswith(
+        "Failed to process element: 1 of 'instances' list. Error: INVALID_ARGUMENT: JSON Value: 0.5"
+    )
 
 
 def test_64_bit_integers_stay_integers(server):
