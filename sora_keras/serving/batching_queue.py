@@ -104,9 +104,9 @@ class BatchingQueue:
         size = _rows(tensors)
         if size > self._max_batch_size:
             raise invalid_argument(f"Task size {size} is larger than maximum input batch size {self._max_batch_size}")
-        batch, place = self._join(tensors, size)
+        batch, place = self._join(tensors, size, deadline)
         if place == 0:
-            self._lead(batch, deadline)
+            self._lead(batch)
         elif not batch.done.wait(max(0.0, deadline - time.monotonic())):
             raise tf.errors.DeadlineExceededError(None, None, "Timed out waiting for the batch of this request")
         if batch.outcomes is None:
@@ -116,7 +116,7 @@ class BatchingQueue:
             raise outcome
         return outcome
 
-    def _join(self, tensors: Tensors, size: int) -> tuple[_Batch, int]:
+    def _join(self, tensors: Tensors, size: int, deadline: float) -> tuple[_Batch, int]:
         key = tuple((name, tensor.dtype, tensor.shape[1:]) for name, tensor in sorted(tensors.items()))
         with self._lock:
             batch = self._open.get(key)
@@ -131,21 +131,22 @@ class BatchingQueue:
                 batch = self._open[key] = _Batch(key)
             batch.tasks.append(tensors)
             batch.size += size
+            batch.deadline = max(batch.deadline, deadline)
             if batch.size == self._max_batch_size:
                 del self._open[key]
                 batch.full.set()
             return batch, len(batch.tasks) - 1
 
-    def _lead(self, batch: _Batch, deadline: float) -> None:
+    def _lead(self, batch: _Batch) -> None:
         batch.full.wait(self._timeout_seconds)
-        has_slot = self._slots.acquire(timeout=max(0.0, deadline - time.monotonic()))
+        has_slot = self._slots.acquire(timeout=max(0.0, batch.deadline - time.monotonic()))
         try:
             with self._lock:
                 self._waiting -= 1
                 if self._open.get(batch.key) is batch:
                     del self._open[batch.key]
             if has_slot:
-                batch.outcomes = self._outcomes(batch, deadline)
+                batch.outcomes = self._outcomes(batch)
             else:
                 late = tf.errors.DeadlineExceededError(None, None, "Timed out waiting for the batches before this one")
                 batch.outcomes = [late] * len(batch.tasks)
@@ -154,18 +155,15 @@ class BatchingQueue:
                 self._slots.release()
             batch.done.set()
 
-    def _outcomes(self, batch: _Batch, deadline: float) -> list[Tensors | Exception]:
+    def _outcomes(self, batch: _Batch) -> list[Tensors | Exception]:
         try:
-            return list(self._together(batch, max(1e-3, deadline - time.monotonic())))
-        except (tf.errors.OpError, ValueError) as error:
-            if len(batch.tasks) == 1:
-                return [error]
+            return list(self._together(batch, max(1e-3, batch.deadline - time.monotonic())))
+        except tf.errors.OpError as error:
+            if len(batch.tasks) == 1 or isinstance(error, tf.errors.DeadlineExceededError):
+                return [error] * len(batch.tasks)
         # One request that the model refuses must not fail those that happened to arrive beside it.
-        outcomes: list[Tensors | Exception] = []
-        for task in batch.tasks:
-            alone = _Batch(batch.key, [task], _rows(task))
-            outcomes += self._outcomes(alone, deadline)
-        return outcomes
+        alone = [_Batch(batch.key, [task], _rows(task), batch.deadline) for task in batch.tasks]
+        return [outcome for one in alone for outcome in self._outcomes(one)]
 
     def _together(self, batch: _Batch, timeout_seconds: float) -> list[Tensors]:
         padded = next((size for size in self._sizes if size >= batch.size), batch.size)
@@ -193,10 +191,13 @@ class BatchingQueue:
 
 
 class _Batch:
-    def __init__(self, key: tuple[object, ...], tasks: list[Tensors] | None = None, size: int = 0) -> None:
+    def __init__(
+        self, key: tuple[object, ...], tasks: list[Tensors] | None = None, size: int = 0, deadline: float = 0.0
+    ) -> None:
         self.key = key
         self.tasks = tasks or []
         self.size = size
+        self.deadline = deadline
         self.full = threading.Event()
         self.done = threading.Event()
         self.outcomes: list[Tensors | Exception] | None = None

@@ -89,25 +89,28 @@ class RestApi:
         body = bytearray()
         with self._memory.taking() as take:
             try:
-                is_whole = await asyncio.wait_for(self._read(request, body, take), self._timeout_seconds)
+                refusal = await asyncio.wait_for(self._read(request, body, take), self._timeout_seconds)
             except asyncio.TimeoutError:
                 headers = {"connection": "close"}
                 return _error(408, f"The request did not arrive within {self._timeout_seconds:g} seconds", headers)
-            if not is_whole:
-                return _error(413, f"The request is longer than {self._max_request_bytes} bytes")
-            return await self._dispatch(request, body, take)
+            return refusal or await self._dispatch(request, body, take)
 
-    async def _read(self, request: Request, body: bytearray, take: Callable[[int], None]) -> bool:
-        """Read a body to its end, so that the sender sees the answer, but keep no more of it than is allowed."""
-        length = 0
+    async def _read(self, request: Request, body: bytearray, take: Callable[[int], None]) -> Response | None:
+        """Read a body to its end, also one that is refused, because a sender who is cut off never sees the answer."""
+        refusal = None
         async for chunk in request.stream():
-            length += len(chunk)
-            if length <= self._max_request_bytes:
-                take(len(chunk))
-                body += chunk
-            else:
+            if refusal is None and len(body) + len(chunk) > self._max_request_bytes:
+                refusal = _error(413, f"The request is longer than {self._max_request_bytes} bytes")
+            elif refusal is None:
+                try:
+                    take(len(chunk))
+                    body += chunk
+                except tf.errors.ResourceExhaustedError as error:
+                    refusal = _error(429, error.message)
+            if refusal is not None:
+                take(-len(body))
                 body.clear()
-        return length <= self._max_request_bytes
+        return refusal
 
     async def _dispatch(self, request: Request, body: bytearray, take: Callable[[int], None]) -> Response:
         path = request.scope["raw_path"].decode("latin-1")
@@ -213,7 +216,7 @@ class _Budget:
 
     @contextmanager
     def taking(self) -> Iterator[Callable[[int], None]]:
-        """A function that takes, and refuses with 429 where there is no more; what it took comes back at the end."""
+        """A function that takes, or gives back, and refuses with 429 where there is no more; the end gives back all."""
         taken = 0
 
         def take(amount: int) -> None:

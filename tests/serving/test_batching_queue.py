@@ -106,6 +106,22 @@ def test_waiting_has_an_end():
         assert (first.result()["y"], last.result()["y"]) == ([2.0], [6.0])
 
 
+def test_a_hurried_request_does_not_hurry_those_beside_it():
+    limits = []
+
+    def run(tensors, timeout_seconds):
+        limits.append(timeout_seconds)
+        return tensors
+
+    queue = BatchingQueue(run, max_batch_size=2, batch_timeout_micros=2_000_000)
+    with ThreadPoolExecutor(2) as pool:
+        hurried = pool.submit(queue.run, {"x": np.array([1.0])}, 1.0)
+        time.sleep(0.1)
+        patient = pool.submit(queue.run, {"x": np.array([2.0])}, 60.0)
+        assert (hurried.result()["x"], patient.result()["x"]) == ([1.0], [2.0])
+    assert limits == [pytest.approx(60.0, abs=5.0)]
+
+
 def test_a_file_and_its_fields_say_the_same(tmp_path):
     file = tmp_path / "batching.config"
     file.write_text(
