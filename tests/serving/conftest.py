@@ -20,7 +20,7 @@ def conformance_folder(tmp_path_factory) -> Path:
 def _serve(folder, batching, variables):
     from conformance_endpoint import Endpoint
 
-    from sora_keras.serving.development_server import DevelopmentServer
+    from sora_keras.serving.development import DevelopmentServer
 
     url, address = (os.environ.get(variable) for variable in variables)
     if url or address:

@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from sora_keras.serving.batching_queue import BatchingQueue
-from sora_keras.serving.json_tensors import TYPE_NAMES, invalid_argument
+from sora_keras.serving.development.batching_queue import BatchingQueue
+from sora_keras.serving.development.json_tensors import TYPE_NAMES, invalid_argument
 
 WARM_UP_FILE = "assets.extra/tf_serving_warmup_requests"
 MOST_WARM_UP_RECORDS = 1000

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import prometheus_client
 import tensorflow as tf
 
-from sora_keras.serving.json_tensors import CODE_NAMES
-from sora_keras.serving.served_models import ServedModels
+from sora_keras.serving.development.json_tensors import CODE_NAMES
+from sora_keras.serving.development.served_models import ServedModels
 
 
 class RequestMetrics:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sora_keras.serving import json_tensors
-from sora_keras.serving.json_tensors import JsonRequest, json_from_tensors
+from sora_keras.serving.development import json_tensors
+from sora_keras.serving.development.json_tensors import JsonRequest, json_from_tensors
 
 
 def tensor(value, dtype):

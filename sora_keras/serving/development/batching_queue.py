@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from sora_keras.serving.json_tensors import invalid_argument
+from sora_keras.serving.development.json_tensors import invalid_argument
 
 Tensors = dict[str, np.ndarray]
 OPTIONS = ("max_batch_size", "batch_timeout_micros", "num_batch_threads", "max_enqueued_batches")

@@ -20,10 +20,10 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from sora_keras.serving.json_tensors import invalid_argument
-from sora_keras.serving.request_metrics import RequestMetrics
-from sora_keras.serving.servable_version import ServableVersion, tensor_from_proto
-from sora_keras.serving.served_models import ServedModels
+from sora_keras.serving.development.json_tensors import invalid_argument
+from sora_keras.serving.development.request_metrics import RequestMetrics
+from sora_keras.serving.development.servable_version import ServableVersion, tensor_from_proto
+from sora_keras.serving.development.served_models import ServedModels
 
 STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
 VALUE_FIELDS = {

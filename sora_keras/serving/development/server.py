@@ -63,11 +63,11 @@ class DevelopmentServer:
         metrics_path: str = METRICS_PATH,
     ) -> None:
         try:
-            from sora_keras.serving.batching_queue import batching_options
-            from sora_keras.serving.prediction_service import ModelService, PredictionService
-            from sora_keras.serving.request_metrics import RequestMetrics
-            from sora_keras.serving.rest_api import RestApi
-            from sora_keras.serving.served_models import ServedModels
+            from sora_keras.serving.development.batching_queue import batching_options
+            from sora_keras.serving.development.prediction_service import ModelService, PredictionService
+            from sora_keras.serving.development.request_metrics import RequestMetrics
+            from sora_keras.serving.development.rest_api import RestApi
+            from sora_keras.serving.development.served_models import ServedModels
         except ImportError as error:
             raise ImportError(
                 f"The development server needs more than is installed ({error}): pip install 'sora-keras[serving]'"

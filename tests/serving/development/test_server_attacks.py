@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 PROGRAM = """
 import json, sys
-from sora_keras.serving.development_server import DevelopmentServer
+from sora_keras.serving.development import DevelopmentServer
 with DevelopmentServer(sys.argv[1], **json.loads(sys.argv[2])) as server:
     print(server.rest_port, server.grpc_port, flush=True)
     server.wait()

@@ -3,7 +3,7 @@ import shutil
 import pytest
 import tensorflow as tf
 
-from sora_keras.serving.served_models import ServedModels
+from sora_keras.serving.development.served_models import ServedModels
 
 
 def write_config(folder, *models):

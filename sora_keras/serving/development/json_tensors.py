@@ -12,8 +12,6 @@ import grpc
 import numpy as np
 import tensorflow as tf
 
-from sora_keras.serving.number_lists import read_json
-
 CODE_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 TYPE_NAMES = {"float16": "half", "float32": "float", "float64": "double"}
 LARGEST_WHOLE_NUMBER = {"float32": 2**24 - 1, "float64": 2**53 - 1}
@@ -93,13 +91,6 @@ class JsonRequest:
                 "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist "
             )
         instances = self.content["instances"]
-        if isinstance(instances, np.ndarray):
-            if len(inputs) == 1:
-                [(name, dtype)] = inputs.items()
-                whole = _numbers(instances, dtype, may_hold_booleans=False)
-                if whole is not None:
-                    return {name: whole}
-            instances = instances.tolist()
         if not isinstance(instances, list):
             raise self._malformed("Excepting 'instances' to be an list/array")
         if not instances:
@@ -190,7 +181,7 @@ def _parse(body: bytes | bytearray) -> dict[str, Any]:
             None, None, f"The request holds {lists} lists and objects, more than the {MOST_LISTS} that are read"
         )
     try:
-        document = read_json(body)
+        document = json.loads(body.decode("utf-8", "surrogateescape").removeprefix("\ufeff"))
     except json.JSONDecodeError as error:
         raise invalid_argument(f"JSON Parse error: {error.msg}. at offset: {error.pos}") from None
     except RecursionError:
@@ -204,9 +195,7 @@ def _parse(body: bytes | bytearray) -> dict[str, Any]:
 
 def _numbers(value: Any, dtype: tf.DType, may_hold_booleans: bool) -> np.ndarray | None:
     """Nested lists of numbers as NumPy reads them, or None where that may differ from reading them one by one."""
-    if (may_hold_booleans and not isinstance(value, np.ndarray)) or not (
-        dtype.is_integer or dtype in (tf.float32, tf.float64)
-    ):
+    if may_hold_booleans or not (dtype.is_integer or dtype in (tf.float32, tf.float64)):
         return None
     try:
         array = np.asarray(value)
@@ -224,7 +213,6 @@ def _numbers(value: Any, dtype: tf.DType, may_hold_booleans: bool) -> np.ndarray
 
 def _exact(value: Any, dtype: tf.DType) -> np.ndarray:
     """Nested lists read value by value, with an error for the first that is wrong."""
-    value = _as_lists(value)
     shape = tuple(_dense_shape(value))
     values: list[Any] = []
     _fill(value, 0, shape, dtype, values)
@@ -237,12 +225,6 @@ def _exact(value: Any, dtype: tf.DType) -> np.ndarray:
         return array.reshape(shape)
     except ValueError as error:
         raise invalid_argument(f"JSON Value has a shape that no tensor has: {error}") from None
-
-
-def _as_lists(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_as_lists(element) for element in value]
-    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def _dense_shape(value: Any) -> Iterator[int]:
@@ -375,7 +357,7 @@ def _json_type(value: Any) -> str:
 def _shown(value: Any) -> str:
     """The value as the server prints it, cut where it would be longer than anyone reads."""
     text = ""
-    for part in json.JSONEncoder(indent=4, ensure_ascii=False, default=np.ndarray.tolist).iterencode(value):
+    for part in json.JSONEncoder(indent=4, ensure_ascii=False).iterencode(value):
         text += part[:MOST_SHOWN_CHARACTERS]
         if len(text) > MOST_SHOWN_CHARACTERS:
             return text[:MOST_SHOWN_CHARACTERS] + "..."

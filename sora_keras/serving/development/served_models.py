@@ -15,8 +15,8 @@ import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from sora_keras.serving.json_tensors import invalid_argument
-from sora_keras.serving.servable_version import ServableVersion
+from sora_keras.serving.development.json_tensors import invalid_argument
+from sora_keras.serving.development.servable_version import ServableVersion
 
 LARGEST_VERSION = 2**63 - 1
 logger = logging.getLogger(__name__)

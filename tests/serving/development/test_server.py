@@ -18,7 +18,7 @@ import tensorflow as tf
 from conformance_endpoint import Endpoint, predict_request
 from tensorflow_serving.apis import prediction_log_pb2
 
-from sora_keras.serving.development_server import DevelopmentServer
+from sora_keras.serving.development import DevelopmentServer
 
 TURNS_OF_A_SECOND = 100_000
 
@@ -406,7 +406,7 @@ def test_stopping_lets_requests_finish(base):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_stop_a_waiting_server(base, number):
     program = (
-        "import sys; from sora_keras.serving.development_server import DevelopmentServer\n"
+        "import sys; from sora_keras.serving.development import DevelopmentServer\n"
         "with DevelopmentServer(sys.argv[1], 0, 0) as server: print(server.rest_port, flush=True); server.wait()"
     )
     command = [sys.executable, "-c", program, os.fspath(base)]

@@ -21,10 +21,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from sora_keras.serving.json_tensors import CODE_NAMES, JsonRequest, invalid_argument, json_from_tensors
-from sora_keras.serving.prediction_service import metadata_json, refusal
-from sora_keras.serving.request_metrics import RequestMetrics
-from sora_keras.serving.served_models import LARGEST_VERSION, ServedModels, VersionState
+from sora_keras.serving.development.json_tensors import CODE_NAMES, JsonRequest, invalid_argument, json_from_tensors
+from sora_keras.serving.development.prediction_service import metadata_json, refusal
+from sora_keras.serving.development.request_metrics import RequestMetrics
+from sora_keras.serving.development.served_models import LARGEST_VERSION, ServedModels, VersionState
 
 HTTP_STATUS = {
     "CANCELLED": 499, "INVALID_ARGUMENT": 400, "DEADLINE_EXCEEDED": 504, "NOT_FOUND": 404, "ALREADY_EXISTS": 409,

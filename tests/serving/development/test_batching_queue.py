@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sora_keras.serving.batching_queue import BatchingQueue, batching_options
+from sora_keras.serving.development.batching_queue import BatchingQueue, batching_options
 
 
 class Doubling:
