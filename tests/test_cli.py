@@ -132,7 +132,13 @@ class TestHelp:
 class TestTrain:
     def test_writes_and_tells(self, trained, videos):
         to, output = trained
-        assert {path.name for path in to.iterdir()} == {"model.keras", "model_card.md", "report", "training", "1"}
+        assert {path.name for path in to.iterdir() if path.suffix not in (".config", ".yaml")} == {
+            "model.keras",
+            "model_card.md",
+            "report",
+            "training",
+            "1",
+        }
         *_, accuracy, following = output.splitlines()
         assert accuracy.startswith("accuracy ")
         assert accuracy.endswith(f" videos; report: {to / 'report' / 'report.md'}")
@@ -254,11 +260,11 @@ class TestEvaluateAndExport:
 
     def test_export_writes_the_next_version(self, run, trained, videos, tmp_path):
         for version in ("1", "2"):
-            assert run("export", trained[0], "--to", tmp_path / "served") == (
-                0,
-                f"{tmp_path / 'served' / version}\n",
-                "",
-            )
+            code, out, err = run("export", trained[0], "--to", tmp_path / "served")
+            assert (code, out) == (0, f"{tmp_path / 'served' / version}\n")
+            assert f"served, version {version}" in err
+            card = tmp_path / "served" / version / "assets.extra" / "model_card.md"
+            assert card.read_text(encoding="utf-8") == (trained[0] / "model_card.md").read_text(encoding="utf-8")
         video = next(videos.rglob("*.mp4"))
         lines = [run("predict", model, video, "--json")[1] for model in (trained[0], tmp_path / "served")]
         first, second = (json.loads(line)["probabilities"] for line in lines)

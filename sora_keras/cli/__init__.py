@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from sora_keras.cli import anomalies, classify, data, enhance, understand
+from sora_keras.cli import anomalies, classify, data, enhance, serving, understand
 from sora_keras.cli.outcome import ERROR_EXIT_CODE
 
 WITHOUT_TENSORFLOW = ("audit", "check", "data-service", "download", "people")
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command not in WITHOUT_TENSORFLOW:
             _import_tensorflow_quietly()
         return action(options)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         message = " ".join(str(error).split())
         print(f"sora-keras {options.command}: {message}", file=sys.stderr)
         return ERROR_EXIT_CODE
@@ -59,5 +59,6 @@ def _parser() -> argparse.ArgumentParser:
     understand.add_commands(actions)
     enhance.add_commands(actions)
     anomalies.add_commands(actions)
+    serving.add_commands(actions)
     data.add_commands(actions)
     return parser

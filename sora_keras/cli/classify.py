@@ -1,4 +1,4 @@
-"""The commands that train, tune, describe, judge, ask and export a classifier."""
+"""The commands that train, tune, describe, judge and ask a classifier."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from sora_keras.cli.outcome import ERROR_EXIT_CODE, PIPED_WIDTH, Actions
 
 
 def add_commands(actions: Actions) -> None:
-    """Add `train`, `tune`, `describe`, `evaluate`, `predict` and `export`."""
+    """Add `train`, `tune`, `describe`, `evaluate` and `predict`."""
     _add_train(actions)
     _add_tune(actions)
     _add_describe(actions)
     _add_evaluate(actions)
     _add_predict(actions)
-    _add_export(actions)
 
 
 def _add_train(actions: Actions) -> None:
@@ -95,13 +94,6 @@ def _add_predict(actions: Actions) -> None:
     predict.add_argument("videos", nargs="+", metavar="VIDEO", help="video files")
     predict.add_argument("--json", action="store_true", help="one JSON object a line in place of a table")
     predict.set_defaults(action=_predict)
-
-
-def _add_export(actions: Actions) -> None:
-    export = actions.add_parser("export", help="a trained model to a versioned SavedModel for TensorFlow Serving")
-    export.add_argument("model", help="folder that `train` or `save_to_preset` wrote")
-    export.add_argument("--to", required=True, metavar="DIR", help="folder of the versions; the next number is written")
-    export.set_defaults(action=_export)
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -213,16 +205,6 @@ def _predict(options: argparse.Namespace) -> int:
     for error in errors:
         print(error, file=sys.stderr)
     return ERROR_EXIT_CODE if errors else 0
-
-
-def _export(options: argparse.Namespace) -> int:
-    import keras
-
-    from sora_keras.models.presets import load_preset
-    from sora_keras.serving import export
-
-    print(export(load_preset(options.model, keras.Model), options.to))
-    return 0
 
 
 def _print_accuracy(metrics: dict, report: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import logging
@@ -16,30 +17,44 @@ import keras
 import numpy as np
 import tensorflow as tf
 from rich.console import Console
+from rich.table import Table
 
 from sora_keras.serving.bundle import CLIP_SPEC_FILE, versions_in
+from sora_keras.serving.deployment import write_deployment
 from sora_keras.serving.gate import check_in_session, example_inputs, refuse_unservable
 from sora_keras.serving.signatures import check_is_served, signatures
 from sora_keras.serving.warm_up import write_warm_up
 
+CARD_FILE = "model_card.md"
+LABELS_FILE = "assets.extra/labels.json"
 REPORT_FILE = "assets.extra/export_report.json"
+REQUEST_FILE = "assets.extra/request.json"
 
 
 def export(
-    model: Any, path: str | os.PathLike[str], version: int | None = None, clips: np.ndarray | None = None
+    model: Any,
+    path: str | os.PathLike[str],
+    version: int | None = None,
+    clips: np.ndarray | None = None,
+    model_card: str | os.PathLike[str] | None = None,
 ) -> Path:
     """Write `path/<version>/`: a SavedModel with what a server and its clients need beside it.
 
     What it can be asked is said at `sora_keras.serving.signatures`. Before anything stands under its final name, a
     fresh process loads it as a server does and answers clips, whole and encoded, one at a time and five: each answer
-    must be the model's to 1e-5, and inputs of a wrong rank must be refused. The report is kept as
-    `assets.extra/export_report.json`. A server that watches `path` never sees a part.
+    must be the model's to 1e-5, and inputs of a wrong rank must be refused. The report is printed, and kept. A server
+    that watches `path` never sees a part.
+
+    Under `assets.extra/` of the version are `clip_spec.json`, `labels.json`, `model_card.md`, `export_report.json`,
+    `request.json` (a body to ask with) and the warm-up requests. In `path` are `models.config`, `batching.config`,
+    `monitoring.config`, `compose.yaml` and `kubernetes.yaml`; of these only the first is written anew each time.
 
     Args:
         model: a `SoraClassifier`, `SoraUnderstanding`, `SoraBackbone`, `SoraEnhancer` or `SoraGenerator`.
         path: the folder of this model's versions.
         version: a positive number; by default one more than the highest there.
         clips: `uint8 (N, T, H, W, C)`, real ones to check the answers on; by default patterns that move.
+        model_card: file to put beside the model; by default `path/model_card.md`, if there is one.
 
     Returns:
         The folder of the new version.
@@ -48,6 +63,7 @@ def export(
         TypeError: if it is another model.
         ValueError: if the version is not positive, the model reads more than frames, or a server could not run it.
         FileExistsError: if that version is there already.
+        FileNotFoundError: if there is no such `model_card`.
         OSError: if it cannot be written; nothing is left behind.
 
     Example:
@@ -66,22 +82,32 @@ def export(
         raise ValueError(f"`version` must be a whole number of at least 1, received {version!r}.")
     if (base / str(version)).exists():
         raise FileExistsError(f"{base / str(version)} is there already: leave `version` out to write the next one.")
+    if model_card is None and (base / CARD_FILE).exists():
+        model_card = base / CARD_FILE
+    if model_card is not None and not Path(model_card).is_file():
+        raise FileNotFoundError(
+            f"There is no model card {os.fspath(model_card)!r}: leave `model_card` out, or write it."
+        )
     base.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=base))
     console = Console(stderr=True)
     try:
         with console.status(f"Exporting version {version}") if console.is_terminal else contextlib.nullcontext():
-            _write(model, clips, partial)
+            report = _write(model, clips, partial)
+        if model_card is not None:
+            shutil.copyfile(model_card, partial / "assets.extra" / CARD_FILE)
         partial.chmod(0o755)
         partial.rename(base / str(version))
     except tf.errors.OpError as error:
         raise OSError(f"{base / str(version)} cannot be written, and nothing is left of it: {error.message}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+    write_deployment(base)
+    console.print(_table(f"{base.name}, version {version}", report))
     return base / str(version)
 
 
-def _write(model: Any, clips: np.ndarray | None, directory: Path) -> None:
+def _write(model: Any, clips: np.ndarray | None, directory: Path) -> dict[str, dict[str, Any]]:
     """Write the SavedModel and what goes beside it into an empty folder, and check it there."""
     archive = keras.export.ExportArchive()
     archive.track(model)
@@ -91,10 +117,14 @@ def _write(model: Any, clips: np.ndarray | None, directory: Path) -> None:
         refuse_unservable(name, function)
         archive.add_endpoint(name, function)
     archive.write_out(os.fspath(directory), verbose=False)
-    description = {"clip_spec": model.clip_spec.get_config(), "class_names": list(getattr(model, "class_names", []))}
-    _write_json(directory / CLIP_SPEC_FILE, description)
+    class_names = list(getattr(model, "class_names", []))
+    _write_json(directory / CLIP_SPEC_FILE, {"clip_spec": model.clip_spec.get_config(), "class_names": class_names})
+    vocabularies = {name: list(labels) for name, labels in getattr(model, "vocabularies", {}).items()}
+    _write_json(directory / LABELS_FILE, vocabularies or {"classes": class_names})
     clips = moving_patterns(model) if clips is None else clips
-    _write_json(directory / REPORT_FILE, check_in_session(directory, functions, clips))
+    _write_json(directory / REQUEST_FILE, _request(clips[0]))
+    report = check_in_session(directory, functions, clips)
+    _write_json(directory / REPORT_FILE, report)
     try:
         requests = {name: example_inputs(name, function, clips[:1]) for name, function in functions.items()}
         write_warm_up(directory, directory.parent.name, requests)
@@ -103,6 +133,20 @@ def _write(model: Any, clips: np.ndarray | None, directory: Path) -> None:
             "Without the package tensorflow-serving-api no warm-up requests are written, and a server's first answer "
             "takes long: pip install 'sora-keras[serving]'."
         )
+    return report
+
+
+def _request(clip: np.ndarray) -> dict[str, Any]:
+    """A body for REST that asks about a clip `(T, H, W, C)`."""
+    frames = [base64.b64encode(tf.io.encode_jpeg(frame).numpy()).decode() for frame in clip]
+    return {"signature_name": "encoded", "instances": [[{"b64": frame} for frame in frames]]}
+
+
+def _table(title: str, report: dict[str, dict[str, Any]]) -> Table:
+    table = Table("signature", "one clip", "five", "a wrong rank", title=f"{title}: largest difference from the model")
+    for name, checks in report.items():
+        table.add_row(name, f"{checks['batch_1']:.1e}", f"{checks['batch_5']:.1e}", "refused")
+    return table
 
 
 def _write_json(file: Path, content: dict[str, Any]) -> None:

@@ -20,7 +20,18 @@ SPEC = ClipSpec(8, 32, 32)
 
 
 def test_what_it_writes(trained):
-    assert {path.name for path in trained.to.iterdir()} == {"model.keras", "model_card.md", "report", "training", "1"}
+    assert {path.name for path in trained.to.iterdir()} == {
+        "model.keras",
+        "model_card.md",
+        "report",
+        "training",
+        "1",
+        "models.config",
+        "batching.config",
+        "monitoring.config",
+        "compose.yaml",
+        "kubernetes.yaml",
+    }
     report = {path.name for path in (trained.to / "report").iterdir()}
     assert report >= {"report.json", "report.md", "confusion_matrix.png", "learning_curves.png"}
     assert (trained.to / "1" / "saved_model.pb").is_file()

@@ -32,7 +32,8 @@ def test_a_search_in_processes_of_their_own_judged_on_videos_it_never_saw(digits
     to = tmp_path / "tuned"
     evaluation = tune_on_directory(digits, to, num_trials=3, trials_a_process=2, **SEARCH)
     assert {path.name for path in to.iterdir()} == {
-        "trials.csv", "trials.png", "model.keras", "report", "search", "clips", "1"
+        "trials.csv", "trials.png", "model.keras", "report", "search", "clips", "1",
+        "models.config", "batching.config", "monitoring.config", "compose.yaml", "kubernetes.yaml"
     }  # fmt: skip
     assert "trial 3 of 3:" in capfd.readouterr().out
     lines = lines_of(to / "trials.csv")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -17,7 +18,7 @@ SHIPPED = sorted(path.parent for path in SAVED_MODELS.glob("*/model_card.md"))
 
 
 def test_something_ships():
-    assert {"fight_detection", "denoise", "ped2_anomaly"} <= {folder.name for folder in SHIPPED}
+    assert {"fight_detection", "denoise", "ped2_anomaly", "upscale_x4"} <= {folder.name for folder in SHIPPED}
 
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
@@ -48,6 +49,17 @@ def test_the_denoiser_cleans_a_video_it_never_saw(real_data, sigma, least_gain):
     bad = np.array(FrameNoise(float(sigma), seed=0)(good[None]))[0]
     restored = np.stack([frame.round().clip(0, 255).astype(np.uint8) for frame in restored_frames(bad, model)])
     assert (psnr(restored[6:], good[6:]) - psnr(bad[6:], good[6:])).mean() > least_gain
+
+
+@pytest.mark.real_data
+def test_the_enlarger_beats_bicubic_on_a_video_it_never_saw(real_data):
+    model = SoraEnhancer.from_preset(SAVED_MODELS / "upscale_x4")
+    frames = stream_frames(real_data / "signs" / "again.mkv", 240, 320)
+    good = np.stack([frame for _, (_, frame) in zip(range(12), frames, strict=False)])
+    bad = np.stack([cv2.resize(frame, (80, 60), interpolation=cv2.INTER_AREA) for frame in good])
+    bicubic = np.stack([cv2.resize(frame, (320, 240), interpolation=cv2.INTER_CUBIC) for frame in bad])
+    restored = np.stack([frame.round().clip(0, 255).astype(np.uint8) for frame in restored_frames(bad, model)])
+    assert (psnr(restored[6:], good[6:]) - psnr(bicubic[6:], good[6:])).mean() > 0.7
 
 
 @pytest.mark.real_data

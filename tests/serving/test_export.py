@@ -1,3 +1,4 @@
+import base64
 import json
 import os
 import resource
@@ -126,7 +127,8 @@ def test_versions_count_up_and_none_is_overwritten(model, tmp_path):
     assert versions_in(tmp_path) == [4, 5, 9]
     with pytest.raises(FileExistsError, match=r"9 is there already"):
         export(model, tmp_path, version=9)
-    assert sorted(os.listdir(tmp_path)) == ["00004", "5", "9", "notes"]
+    files = {"batching.config", "compose.yaml", "kubernetes.yaml", "models.config", "monitoring.config"}
+    assert sorted(set(os.listdir(tmp_path)) - files) == ["00004", "5", "9", "notes"]
 
 
 @pytest.mark.parametrize("version", [0, -7, True, 1.5, "2"])
@@ -216,3 +218,30 @@ def test_models_of_further_inputs_are_refused(tmp_path, arguments, names):
     with pytest.raises(ValueError, match=f"A server gets frames only, and the model reads {names}, too"):
         export(model, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
+
+
+def test_what_stands_beside_the_model(exported, model):
+    extra = exported / "assets.extra"
+    assert json.loads((extra / "labels.json").read_text(encoding="utf-8")) == {"classes": NAMES}
+    assert json.loads((extra / "export_report.json").read_text())["encoded"]["batch_5"] < 1e-5
+    request = json.loads((extra / "request.json").read_text())
+    assert request["signature_name"] == "encoded"
+    [frames] = request["instances"]
+    sizes = [tf.io.decode_image(base64.b64decode(frame["b64"])).shape.as_list() for frame in frames]
+    assert sizes == [[16, 24, 3]] * 4
+    assert not (extra / "model_card.md").exists()
+    config = (exported.parent / "models.config").read_text(encoding="utf-8")
+    assert f"value: {exported.name}" in config
+
+
+def test_the_model_card_goes_along(model, tmp_path, capsys):
+    (tmp_path / "card.md").write_text("What it is for")
+    first = export(model, tmp_path / "a", model_card=tmp_path / "card.md")
+    assert (first / "assets.extra" / "model_card.md").read_text() == "What it is for"
+    assert "largest difference from the model" in capsys.readouterr().err
+    (tmp_path / "a" / "model_card.md").write_text("What it is for now")
+    second = export(model, tmp_path / "a")
+    assert (second / "assets.extra" / "model_card.md").read_text() == "What it is for now"
+    with pytest.raises(FileNotFoundError, match=r"There is no model card '.*missing\.md'"):
+        export(model, tmp_path / "b", model_card=tmp_path / "missing.md")
+    assert not (tmp_path / "b").exists()

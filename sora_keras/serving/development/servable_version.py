@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +48,7 @@ class ServableVersion:
         self._lock = threading.Lock()
         self._batching = batching
         try:
-            with self._graph.as_default():
+            with self._graph.as_default(), _without_advice():
                 meta_graph = tf.compat.v1.saved_model.load(self._session, ["serve"], os.fspath(path))
             self.signatures = dict(meta_graph.signature_def)
             for request in _warm_up_requests(Path(path) / WARM_UP_FILE):
@@ -200,6 +202,18 @@ def _check_outputs(signature: Any, names: Sequence[str]) -> None:
             )
         if name in names[:i]:
             raise invalid_argument(f"duplicate output tensor alias: {name}")
+
+
+@contextlib.contextmanager
+def _without_advice() -> Iterator[None]:
+    """TensorFlow advises to load eagerly, which is what must not be done here."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _warm_up_requests(path: Path) -> list[Any]:
