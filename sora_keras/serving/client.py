@@ -22,6 +22,7 @@ from sora_keras.serving.serving_error import Refusal, ServingError
 from sora_keras.video import ClipSpec, VideoError, read_clip
 
 FIRST_PAUSE_SECONDS = 0.1
+INITIALIZATION = "__saved_model_init_op"  # TensorFlow lists it among the signatures
 DTYPES = {"DT_FLOAT": "float32", "DT_DOUBLE": "float64", "DT_HALF": "float16", "DT_STRING": "str"}
 
 Video = str | os.PathLike[str] | np.ndarray
@@ -235,6 +236,7 @@ class Client:
                 for side in ("inputs", "outputs")
             }
             for signature, of in self._ask("The metadata of", self._transport.signatures).items()
+            if signature != INITIALIZATION
         }
 
     def ask(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
