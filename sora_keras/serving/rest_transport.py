@@ -56,9 +56,8 @@ class RestTransport:
             Refusal: if there is no answer.
         """
         content = {"signature_name": signature, "inputs": {name: _json(value) for name, value in inputs.items()}}
-        answer = self._ask("POST", ":predict", timeout_seconds, json.dumps(content))
+        values = _inside(self._ask("POST", ":predict", timeout_seconds, json.dumps(content)), "outputs")
         try:
-            values = answer["outputs"]
             values = dict(zip(outputs, [values], strict=True)) if len(outputs) == 1 else values
             return {name: np.asarray(values[name], dtype) for name, dtype in outputs.items()}
         except (LookupError, TypeError, ValueError) as error:
@@ -66,11 +65,12 @@ class RestTransport:
 
     def status(self, timeout_seconds: float) -> list[dict[str, Any]]:
         """The states of the versions, as they come."""
-        return self._ask("GET", "", timeout_seconds)["model_version_status"]
+        return _inside(self._ask("GET", "", timeout_seconds), "model_version_status")
 
     def signatures(self, timeout_seconds: float) -> dict[str, Any]:
         """The signatures by name, as they come."""
-        return self._ask("GET", "/metadata", timeout_seconds)["metadata"]["signature_def"]["signature_def"]
+        answer = self._ask("GET", "/metadata", timeout_seconds)
+        return _inside(answer, "metadata", "signature_def", "signature_def")
 
     def close(self) -> None:
         """Close the connections."""
@@ -105,6 +105,14 @@ class RestTransport:
                 if time.monotonic() > deadline:
                     raise httpx.ReadTimeout("the answer did not end")
             return response.status_code, bytes(body)
+
+
+def _inside(answer: Any, *names: str) -> Any:
+    for name in names:
+        if not isinstance(answer, dict) or name not in answer:
+            raise Refusal("UNKNOWN", f"no {name!r} in {str(answer)[:MOST_SHOWN_CHARACTERS]}: is it TensorFlow Serving?")
+        answer = answer[name]
+    return answer
 
 
 def _json(value: np.ndarray) -> Any:
