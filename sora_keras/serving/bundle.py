@@ -64,22 +64,33 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
     """
     import tensorflow as tf
 
-    base = Path(path)
-    folder = max(_version_folders(base), key=lambda entry: int(entry.name), default=base)
-    if not (folder / "saved_model.pb").is_file() or not (folder / CLIP_SPEC_FILE).is_file():
-        raise ValueError(
-            f"{base} holds no exported model: expected a folder with numbered versions, each with saved_model.pb and "
-            f"{CLIP_SPEC_FILE}; write one with `sora-keras export`."
-        )
+    folder, clip_spec, class_names = _description(Path(path))
     try:
-        description = json.loads((folder / CLIP_SPEC_FILE).read_text(encoding="utf-8"))
-        clip_spec, class_names = ClipSpec.from_config(description["clip_spec"]), list(description["class_names"])
         loaded = tf.saved_model.load(os.fspath(folder))
         signature = loaded.signatures["serving_default"]
     except (ValueError, LookupError, TypeError, OSError, tf.errors.OpError) as error:
-        raise ValueError(f"{folder} is damaged ({type(error).__name__}: {error}): export the model again.") from error
+        raise _damaged(folder, error) from error
     signature._loaded = loaded  # the signature alone does not keep the model's variables alive
     return Bundle(folder, clip_spec, class_names, signature)
+
+
+def read_clip_spec(path: str | os.PathLike[str]) -> ClipSpec:
+    """What clips an exported model reads, without loading it.
+
+    Args:
+        path: as of `load_bundle`.
+
+    Returns:
+        Its clip specification.
+
+    Raises:
+        ValueError: if there is no such model, or it is damaged.
+
+    Example:
+        >>> read_clip_spec("saved_models/fights")
+        ClipSpec(num_frames=16, height=112, width=112, frames_per_second=8.0)
+    """
+    return _description(Path(path))[1]
 
 
 def versions_in(path: str | os.PathLike[str]) -> list[int]:
@@ -90,3 +101,22 @@ def versions_in(path: str | os.PathLike[str]) -> list[int]:
 def _version_folders(base: Path) -> list[Path]:
     entries = base.iterdir() if base.is_dir() else []
     return [entry for entry in entries if entry.name.isascii() and entry.name.isdigit() and entry.is_dir()]
+
+
+def _description(base: Path) -> tuple[Path, ClipSpec, list[str]]:
+    """The folder of a version, its clip specification and its class names."""
+    folder = max(_version_folders(base), key=lambda entry: int(entry.name), default=base)
+    if not (folder / "saved_model.pb").is_file() or not (folder / CLIP_SPEC_FILE).is_file():
+        raise ValueError(
+            f"{base} holds no exported model: expected a folder with numbered versions, each with saved_model.pb and "
+            f"{CLIP_SPEC_FILE}; write one with `sora-keras export`."
+        )
+    try:
+        description = json.loads((folder / CLIP_SPEC_FILE).read_text(encoding="utf-8"))
+        return folder, ClipSpec.from_config(description["clip_spec"]), list(description["class_names"])
+    except (ValueError, LookupError, TypeError, OSError) as error:
+        raise _damaged(folder, error) from error
+
+
+def _damaged(folder: Path, error: Exception) -> ValueError:
+    return ValueError(f"{folder} is damaged ({type(error).__name__}: {error}): export the model again.")

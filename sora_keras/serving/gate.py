@@ -58,14 +58,17 @@ def example_inputs(name: str, function: Any, clips: np.ndarray) -> dict[str, Any
         clips: `uint8 (N, T, H, W, C)`.
 
     Returns:
-        The inputs by name: the clips, their frames as PNG, or the last frame of each and the state before it.
+        The inputs by name: the clips, their frames as PNG, the last frame of each and the state before it, or their
+        numbers.
 
     Example:
         >>> example_inputs("step", functions["step"], clips)["frame"].shape
         (5, 64, 64, 3)
     """
     specs = _inputs_of(function)
-    if name == "encoded":
+    if "index" in specs:
+        return {"index": np.arange(len(clips), dtype=np.int32)}
+    if name in ("encoded", "embed_encoded"):
         encoded = [[tf.io.encode_png(frame).numpy() for frame in clip] for clip in clips]
         return {"frames": np.array(encoded, dtype="S")}
     if "frame" not in specs:
@@ -102,7 +105,9 @@ def check_in_session(version: Path, functions: Mapping[str, Any], clips: np.ndar
         for size in BATCH_SIZES
     }
     wrong = {
-        f"{name}.wrong_rank": {key: value.ravel() for key, value in cases[f"{name}.batch_1"].items()}
+        f"{name}.wrong_rank": {
+            key: value.ravel() if value.ndim > 1 else value[None] for key, value in cases[f"{name}.batch_1"].items()
+        }
         for name in functions
     }
     with tempfile.TemporaryDirectory() as folder:

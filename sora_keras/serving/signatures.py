@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -23,12 +24,15 @@ def signatures(model: keras.Model) -> dict[str, Any]:
     | `serving_default` | `frames`, `uint8 (B, T, H, W, C)` | all |
     | `encoded` | `frames`, `string (B, T)`, JPEG or PNG, resized where they have another size | all |
     | `embed` | `frames` as of `serving_default` | those on a backbone |
+    | `embed_encoded` | `frames` as of `encoded` | those on a backbone |
     | `step` | `frame`, `uint8 (B, H, W, C)`, and the state, each part by its name | causal ones |
+    | `clip_spec` | `index`, `int32 (B,)`, any numbers | all |
 
     Outputs have the names that the model gives them, `float32`, or `uint8` for frames that are shown; a classifier's
     are `probabilities`, `class_names` and `label`, and each vocabulary `x` has the names `x_names`. A `step` answers
-    with the new state, too, under the names of the old one. Inputs of another rank or size are refused: TensorFlow
-    Serving does not look at shapes, and a wrong rank in a convolution can end its process.
+    with the new state, too, under the names of the old one. The `clip_spec` is JSON, once for each index: a client
+    learns from it how to sample a video, and has no other way to ask a server. Inputs of another rank or size are
+    refused: TensorFlow Serving does not look at shapes, and a wrong rank in a convolution can end its process.
 
     Args:
         model: a `SoraClassifier`, `SoraUnderstanding`, `SoraBackbone`, `SoraEnhancer` or `SoraGenerator`.
@@ -49,10 +53,14 @@ def signatures(model: keras.Model) -> dict[str, Any]:
     found = {"serving_default": _of_frames(model, answer), "encoded": _of_encoded(model, answer)}
     backbone = model if isinstance(model, SoraBackbone) else getattr(model, "backbone", None)
     if backbone is not None:
-        found["embed"] = _of_frames(model, lambda frames: {"embedding": backbone(frames, training=False)["embedding"]})
+
+        def embed(frames: Any) -> dict[str, Any]:
+            return {"embedding": backbone(frames, training=False)["embedding"]}
+
+        found |= {"embed": _of_frames(model, embed), "embed_encoded": _of_encoded(model, embed)}
     if (step := _step_model(model)) is not None:
         found["step"] = _of_a_frame(model, step)
-    return found
+    return {**found, "clip_spec": _of_an_index(model)}
 
 
 def check_is_served(model: keras.Model) -> None:
@@ -153,6 +161,17 @@ def _of_encoded(model: keras.Model, answer: Answer) -> Any:
         decoded = tf.map_fn(decode, tf.reshape(frames, (-1,)), fn_output_signature=tf.uint8)
         decoded = tf.reshape(decoded, tf.concat([tf.shape(frames), (height, width, channels)], axis=0))
         return _bordered(answer(tf.ensure_shape(decoded, (None, None, height, width, channels))))
+
+    signature.get_concrete_function()
+    return signature
+
+
+def _of_an_index(model: keras.Model) -> Any:
+    description = json.dumps(model.clip_spec.get_config())
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.int32, name="index")])
+    def signature(index: Any) -> dict[str, Any]:
+        return {"clip_spec": tf.fill(tf.shape(tf.ensure_shape(index, (None,))), description)}
 
     signature.get_concrete_function()
     return signature

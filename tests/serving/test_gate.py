@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sora_keras.serving.gate import check_in_session, refuse_unservable
+from sora_keras.serving.gate import check_in_session, example_inputs, refuse_unservable
 
 CLIPS = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 5, 3), dtype=np.uint8)
 SPEC = tf.TensorSpec((None, None, 4, 5, 3), tf.uint8, name="frames")
@@ -46,6 +46,39 @@ def test_a_wrong_rank_must_be_refused(tmp_path):
     functions = saved(Model(1.0, ensures=False), tmp_path)
     with pytest.raises(ValueError, match=r"answers inputs of a wrong rank \(serving_default\.wrong_rank\)"):
         check_in_session(tmp_path, functions, CLIPS)
+
+
+class Told(tf.Module):
+    """A text, once for each index; without a check, for any rank of indices."""
+
+    def __init__(self, ensures):
+        super().__init__()
+
+        @tf.function(input_signature=[tf.TensorSpec((None,), tf.int32, name="index")])
+        def serve(index):
+            return {"text": tf.fill(tf.shape(tf.ensure_shape(index, (None,)) if ensures else index), "a")}
+
+        serve.get_concrete_function()
+        self.serve = serve
+
+
+def test_indices_are_asked_for_too(tmp_path):
+    functions = saved(Told(ensures=True), tmp_path / "told")
+    report = check_in_session(tmp_path / "told", functions, CLIPS)["serving_default"]
+    assert (report["batch_1"], report["batch_5"]) == (0.0, 0.0)
+    assert "not compatible" in report["wrong_rank"]
+    functions = saved(Told(ensures=False), tmp_path / "unchecked")
+    with pytest.raises(ValueError, match=r"answers inputs of a wrong rank \(serving_default\.wrong_rank\)"):
+        check_in_session(tmp_path / "unchecked", functions, CLIPS)
+
+
+def test_encoded_clips_are_asked_for_as_pictures():
+    function = tf.function(input_signature=[tf.TensorSpec((None, None), tf.string, name="frames")])(lambda frames: {})
+    function.get_concrete_function()
+    for name in ("encoded", "embed_encoded"):
+        frames = example_inputs(name, function, CLIPS)["frames"]
+        pictures = [[tf.io.decode_png(frame).numpy() for frame in clip] for clip in frames]
+        np.testing.assert_array_equal(pictures, CLIPS)
 
 
 def test_a_process_that_ends_is_told(tmp_path):

@@ -1,3 +1,5 @@
+import json
+
 import cv2
 import keras
 import numpy as np
@@ -51,7 +53,7 @@ def classifier():
 
 def test_a_classifier_says_classes(classifier):
     model, served = classifier
-    assert sorted(served) == ["embed", "encoded", "serving_default", "step"]
+    assert sorted(served) == ["clip_spec", "embed", "embed_encoded", "encoded", "serving_default", "step"]
     answers = numpy(served["serving_default"](FRAMES))
     expected = keras.ops.convert_to_numpy(keras.ops.softmax(model.predict(FRAMES, verbose=0)))
     np.testing.assert_allclose(answers["probabilities"], expected, atol=1e-6)
@@ -67,6 +69,18 @@ def test_encoded_frames_give_what_frames_give(classifier):
     expected, answers = numpy(served["serving_default"](FRAMES)), numpy(served["encoded"](png(FRAMES)))
     assert sorted(answers) == sorted(expected)
     np.testing.assert_allclose(answers["probabilities"], expected["probabilities"], atol=1e-6)
+    embedding = numpy(served["embed_encoded"](png(FRAMES)))
+    np.testing.assert_allclose(embedding.pop("embedding"), numpy(served["embed"](FRAMES))["embedding"], atol=1e-6)
+    assert not embedding
+
+
+def test_the_clip_spec_is_told_once_for_each_index(classifier):
+    _, served = classifier
+    texts = numpy(served["clip_spec"](np.int32([7, 0, -1])))["clip_spec"]
+    assert [ClipSpec.from_config(json.loads(text)) for text in texts] == [SPEC] * 3
+    for index in (np.int32(0), np.int32([[0]])):
+        with pytest.raises((TypeError, ValueError)):
+            served["clip_spec"](index)
 
 
 def test_encoded_frames_of_any_size_are_resized(classifier):
@@ -112,7 +126,8 @@ def test_understanding_names_its_vocabularies():
 
 
 def test_what_looks_ahead_has_no_step():
-    assert sorted(signatures(backbone(sequence="attention"))) == ["embed", "encoded", "serving_default"]
+    served = signatures(backbone(sequence="attention"))
+    assert sorted(served) == ["clip_spec", "embed", "embed_encoded", "encoded", "serving_default"]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +155,8 @@ def test_models_that_make_frames(model):
         last = watched(served["step"], frames, no_state(served["step"]))[-1]["frame"]
         np.testing.assert_allclose(last, expected[:, -1], atol=1.0 if last.dtype == np.uint8 else 1e-2)
     assert ("step" in served) == (getattr(model, "mode", None) != "parameters")
-    assert ("embed" in served) == (getattr(model, "mode", None) == "parameters")
+    assert ("embed" in served) == ("embed_encoded" in served) == (getattr(model, "mode", None) == "parameters")
+    assert ClipSpec.from_config(json.loads(numpy(served["clip_spec"](np.int32([0])))["clip_spec"][0])) == SPEC
 
 
 @pytest.mark.parametrize("shape", [(4, 16, 32, 3), (1, 4, 16, 33, 3), (1, 4, 16, 32, 1)])
