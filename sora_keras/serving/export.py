@@ -20,13 +20,18 @@ from rich.console import Console
 from sora_keras.serving.bundle import CLIP_SPEC_FILE, versions_in
 from sora_keras.serving.gate import check_in_session, example_inputs, refuse_unservable
 from sora_keras.serving.signatures import check_is_served, signatures
+from sora_keras.serving.small_weights import check_weights, with_weights_in
 from sora_keras.serving.warm_up import write_warm_up
 
 REPORT_FILE = "assets.extra/export_report.json"
 
 
 def export(
-    model: Any, path: str | os.PathLike[str], version: int | None = None, clips: np.ndarray | None = None
+    model: Any,
+    path: str | os.PathLike[str],
+    version: int | None = None,
+    clips: np.ndarray | None = None,
+    weights: str = "float32",
 ) -> Path:
     """Write `path/<version>/`: a SavedModel with what a server and its clients need beside it.
 
@@ -40,13 +45,17 @@ def export(
         path: the folder of this model's versions.
         version: a positive number; by default one more than the highest there.
         clips: `uint8 (N, T, H, W, C)`, real ones to check the answers on; by default patterns that move.
+        weights: the type that kernels are stored in: `"float32"`, `"bfloat16"`, half the size, or `"int8"`, a quarter.
+            They become `float32` at each call, so it saves space and not time; the answers are then checked against
+            those of the model with its weights so rounded.
 
     Returns:
         The folder of the new version.
 
     Raises:
         TypeError: if it is another model.
-        ValueError: if the version is not positive, the model reads more than frames, or a server could not run it.
+        ValueError: if the version is not positive, `weights` is no such type, the model reads more than frames, or a
+            server could not run it.
         FileExistsError: if that version is there already.
         OSError: if it cannot be written; nothing is left behind.
 
@@ -55,6 +64,7 @@ def export(
         PosixPath('saved_models/fights/1')
     """
     check_is_served(model)
+    check_weights(weights)
     if keras.config.backend() != "tensorflow":
         raise ValueError(
             f"Only Keras's TensorFlow backend writes SavedModels, and this one is {keras.config.backend()!r}: save the "
@@ -71,7 +81,7 @@ def export(
     console = Console(stderr=True)
     try:
         with console.status(f"Exporting version {version}") if console.is_terminal else contextlib.nullcontext():
-            _write(model, clips, partial)
+            _write(model, clips, partial, weights)
         partial.chmod(0o755)
         partial.rename(base / str(version))
     except tf.errors.OpError as error:
@@ -81,12 +91,11 @@ def export(
     return base / str(version)
 
 
-def _write(model: Any, clips: np.ndarray | None, directory: Path) -> None:
+def _write(model: Any, clips: np.ndarray | None, directory: Path, weights: str) -> None:
     """Write the SavedModel and what goes beside it into an empty folder, and check it there."""
     archive = keras.export.ExportArchive()
-    archive.track(model)
     with _without_cudnn(model):
-        functions = signatures(model)
+        functions = with_weights_in(weights, model, signatures(model))
     for name, function in functions.items():
         refuse_unservable(name, function)
         archive.add_endpoint(name, function)
