@@ -35,6 +35,7 @@ import sora_keras
 from sora_keras import SoraBackbone, SoraClassifier
 from sora_keras.data import k_fold, read_manifest, video_dataset_from_manifest
 from sora_keras.models import split_after_encoders
+from sora_keras.serving.small_weights import WEIGHTS
 from sora_keras.training import compile_for_training, warmup_cosine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,10 +108,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def all_formats(model: SoraClassifier, folder: Path) -> dict[str, tuple[Answer, int, int]]:
-    formats = {
-        f"SavedModel {weights}": saved_model(model, folder, weights) for weights in ("float32", "bfloat16", "int8")
-    }
-    if hasattr(keras.export, "export_litert") or importlib.util.find_spec("keras.src.export.litert"):
+    formats = {f"SavedModel {weights}": saved_model(model, folder, weights) for weights in WEIGHTS}
+    if tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 13):
         formats["LiteRT float32"] = litert(model, folder, "float32")
         small = {"optimizations": [tf.lite.Optimize.DEFAULT]}
         formats["LiteRT int8 weights"] = litert(model, folder, "int8", **small)
