@@ -13,6 +13,12 @@ def add_commands(actions: Actions) -> None:
     export = actions.add_parser("export", help="a trained model to a versioned SavedModel for TensorFlow Serving")
     export.add_argument("model", help="folder that `train` or `save_to_preset` wrote")
     export.add_argument("--to", required=True, metavar="DIR", help="folder of the versions; the next number is written")
+    export.add_argument(
+        "--weights",
+        choices=("float32", "bfloat16", "int8"),
+        default="float32",
+        help="how they are stored (%(default)s)",
+    )
     export.set_defaults(action=_export)
     serve = actions.add_parser("serve", help="an exported model to a server: TensorFlow Serving's, if it is here")
     serve.add_argument("model", help="folder of the versions that `export` or `train` wrote")
@@ -30,7 +36,8 @@ def _export(options: argparse.Namespace) -> int:
     from sora_keras.serving import export
 
     card = Path(options.model) / "model_card.md"
-    print(export(load_preset(options.model, keras.Model), options.to, model_card=card if card.exists() else None))
+    model_card = card if card.exists() else None
+    print(export(load_preset(options.model, keras.Model), options.to, model_card=model_card, weights=options.weights))
     return 0
 
 

@@ -23,6 +23,7 @@ from sora_keras.serving.bundle import CLIP_SPEC_FILE, versions_in
 from sora_keras.serving.deployment import write_deployment
 from sora_keras.serving.gate import check_in_session, example_inputs, refuse_unservable
 from sora_keras.serving.signatures import check_is_served, signatures
+from sora_keras.serving.small_weights import check_weights, with_weights_in
 from sora_keras.serving.warm_up import write_warm_up
 
 CARD_FILE = "model_card.md"
@@ -37,6 +38,7 @@ def export(
     version: int | None = None,
     clips: np.ndarray | None = None,
     model_card: str | os.PathLike[str] | None = None,
+    weights: str = "float32",
 ) -> Path:
     """Write `path/<version>/`: a SavedModel with what a server and its clients need beside it.
 
@@ -55,13 +57,17 @@ def export(
         version: a positive number; by default one more than the highest there.
         clips: `uint8 (N, T, H, W, C)`, real ones to check the answers on; by default patterns that move.
         model_card: file to put beside the model; by default `path/model_card.md`, if there is one.
+        weights: the type that kernels are stored in: `"float32"`, `"bfloat16"`, half the size, or `"int8"`, a quarter.
+            They become `float32` at each call, so it saves space and not time; the answers are then checked against
+            those of the model with its weights so rounded.
 
     Returns:
         The folder of the new version.
 
     Raises:
         TypeError: if it is another model.
-        ValueError: if the version is not positive, the model reads more than frames, or a server could not run it.
+        ValueError: if the version is not positive, `weights` is no such type, the model reads more than frames, or a
+            server could not run it.
         FileExistsError: if that version is there already.
         FileNotFoundError: if there is no such `model_card`.
         OSError: if it cannot be written; nothing is left behind.
@@ -71,6 +77,7 @@ def export(
         PosixPath('saved_models/fights/1')
     """
     check_is_served(model)
+    check_weights(weights)
     if keras.config.backend() != "tensorflow":
         raise ValueError(
             f"Only Keras's TensorFlow backend writes SavedModels, and this one is {keras.config.backend()!r}: save the "
@@ -93,7 +100,7 @@ def export(
     console = Console(stderr=True)
     try:
         with console.status(f"Exporting version {version}") if console.is_terminal else contextlib.nullcontext():
-            report = _write(model, clips, partial)
+            report = _write(model, clips, partial, weights)
         if model_card is not None:
             shutil.copyfile(model_card, partial / "assets.extra" / CARD_FILE)
         partial.chmod(0o755)
@@ -107,12 +114,11 @@ def export(
     return base / str(version)
 
 
-def _write(model: Any, clips: np.ndarray | None, directory: Path) -> dict[str, dict[str, Any]]:
+def _write(model: Any, clips: np.ndarray | None, directory: Path, weights: str) -> dict[str, dict[str, Any]]:
     """Write the SavedModel and what goes beside it into an empty folder, and check it there."""
     archive = keras.export.ExportArchive()
-    archive.track(model)
     with _without_cudnn(model):
-        functions = signatures(model)
+        functions = with_weights_in(weights, model, signatures(model))
     for name, function in functions.items():
         refuse_unservable(name, function)
         archive.add_endpoint(name, function)
