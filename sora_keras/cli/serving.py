@@ -17,7 +17,7 @@ def add_commands(actions: Actions) -> None:
         "--weights",
         choices=("float32", "bfloat16", "int8"),
         default="float32",
-        help="how they are stored (%(default)s)",
+        help="stored so (%(default)s)",
     )
     export.set_defaults(action=_export)
     serve = actions.add_parser("serve", help="an exported model to a server: TensorFlow Serving's, if it is here")

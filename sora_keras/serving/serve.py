@@ -62,8 +62,8 @@ def serve(
         if command:
             _say(shlex.join(command))
             return _run(command)
-        why = "was asked for" if is_development else f"is taken: neither {PROGRAM} nor the image {IMAGE} is here"
-        _say(f"The development server, which is for trying out, {why}.")
+        why = "as asked for" if is_development else f"because neither {PROGRAM} nor the image {IMAGE} is here"
+        _say(f"This is the development server, for trying out, {why}.")
         return _develop(base, models_file, rest_port, grpc_port, host)
 
 

@@ -75,8 +75,8 @@ class Server:
         return {name: tf.make_ndarray(value) for name, value in self.stub.Predict(request, timeout=120).outputs.items()}
 
 
-def main(video: str, only: list[str], frames: int, calls: int) -> None:
-    spec = sora_keras.ClipSpec(16, 112, 112)
+def main(video: str, only: list[str], side: int, num_frames: int, frames: int, calls: int) -> None:
+    spec = sora_keras.ClipSpec(num_frames, side, side)
     keras.utils.set_random_seed(0)
     model = sora_keras.SoraClassifier(sora_keras.SoraBackbone(spec), NAMES)
     clip = sora_keras.read_clip(video, spec).frames
@@ -84,7 +84,7 @@ def main(video: str, only: list[str], frames: int, calls: int) -> None:
         path = Path(folder) / "default"
         if set(only) & {"latency", "throughput", "encoded", "start"}:
             sora_keras.export(model, path)
-        print(f"{os.cpu_count()} cores; the default network, 16 frames of 112x112", flush=True)
+        print(f"{os.cpu_count()} cores; the default network, {num_frames} frames of {side}x{side}", flush=True)
         if "latency" in only:
             latency(path, clip, calls)
         if "encoded" in only:
@@ -276,6 +276,8 @@ if __name__ == "__main__":
     parts = ["latency", "encoded", "throughput", "start", "stream", "memory"]
     parser.add_argument("--video", required=True)
     parser.add_argument("--only", nargs="+", choices=parts, default=parts)
+    parser.add_argument("--side", type=int, default=112, help="of a frame, in pixels (default: %(default)s)")
+    parser.add_argument("--num-frames", type=int, default=16, help="of a clip (default: %(default)s)")
     parser.add_argument("--frames", type=int, default=10_000, help="of each stream whose memory is watched")
     parser.add_argument("--calls", type=int, default=40, help="counted turns of each contestant")
     main(**vars(parser.parse_args()))

@@ -94,7 +94,7 @@ def test_kernels_are_stored_once_and_in_that_type(model, exported, weights):
 @pytest.mark.parametrize("weights", ["bfloat16", "int8"])
 def test_every_signature_reads_what_is_stored(model, weights):
     functions = with_weights_in(weights, model, signatures(model))
-    assert set(functions) == {"serving_default", "encoded", "embed", "step"}
+    assert set(functions) == {"clip_spec", "embed", "embed_encoded", "encoded", "serving_default", "step"}
     kernels = {id(variable.value) for variable in model.weights if len(variable.shape) > 1}
     for function in functions.values():
         [concrete] = function._list_all_concrete_functions()
