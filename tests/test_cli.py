@@ -260,7 +260,9 @@ class TestEvaluateAndExport:
 
     def test_export_writes_the_next_version(self, run, trained, videos, tmp_path):
         for version in ("1", "2"):
-            code, out, err = run("export", trained[0], "--to", tmp_path / "served")
+            code, out, err = run(
+                "export", trained[0], "--to", tmp_path / "served", "--videos", *sorted(videos.rglob("*.mp4"))[:2]
+            )
             assert (code, out) == (0, f"{tmp_path / 'served' / version}\n")
             assert f"served, version {version}" in err
             card = tmp_path / "served" / version / "assets.extra" / "model_card.md"

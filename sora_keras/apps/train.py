@@ -152,7 +152,8 @@ def train_on_directory(
     save_report(evaluation.metrics, to / "report", history, evaluation.mistakes, title)
     card_parts = {"train": train.rows, "validation": validation.rows, "test": test.rows}
     write_model_card(to / "model_card.md", model, card_parts, evaluation.metrics, history)
-    export(model, to)
+    frames, *_ = next(iter(test))
+    export(model, to, clips=np.asarray(frames)[:5])
     return evaluation
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 from sora_keras.cli.outcome import Actions
@@ -19,6 +20,10 @@ def add_commands(actions: Actions) -> None:
         default="float32",
         help="stored so (%(default)s)",
     )
+    export.add_argument("--videos", nargs="+", metavar="FILE", help="real ones to check the answers on, up to five")
+    export.add_argument(
+        "--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="of the frames to be restored, for an enhancer"
+    )
     export.set_defaults(action=_export)
     serve = actions.add_parser("serve", help="an exported model to a server: TensorFlow Serving's, if it is here")
     serve.add_argument("model", help="folder of the versions that `export` or `train` wrote")
@@ -31,13 +36,24 @@ def add_commands(actions: Actions) -> None:
 
 def _export(options: argparse.Namespace) -> int:
     import keras
+    import numpy as np
 
+    from sora_keras.models import SoraEnhancer
     from sora_keras.models.presets import load_preset
     from sora_keras.serving import export
+    from sora_keras.video import read_clip
 
+    model = load_preset(options.model, keras.Model)
+    if options.size:
+        height, width = options.size
+        clip_spec = dataclasses.replace(model.clip_spec, height=height, width=width)
+        model = SoraEnhancer.from_preset(options.model, clip_spec)
+    num_channels = getattr(model, "num_channels", 3)
+    videos = [read_clip(path, model.clip_spec).frames[..., :num_channels] for path in options.videos or ()]
+    clips = np.stack(videos) if videos else None
     card = Path(options.model) / "model_card.md"
     model_card = card if card.exists() else None
-    print(export(load_preset(options.model, keras.Model), options.to, model_card=model_card, weights=options.weights))
+    print(export(model, options.to, clips=clips, model_card=model_card, weights=options.weights))
     return 0
 
 

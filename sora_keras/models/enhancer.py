@@ -179,9 +179,34 @@ class SoraEnhancer(keras.Model):
         return rebuild(cls, {**config, "backbone": backbone, "clip_spec": clip_spec})
 
     @classmethod
-    def from_preset(cls, path: str | os.PathLike[str]) -> SoraEnhancer:
-        """Load the model that `save_to_preset` wrote to that folder."""
-        return load_preset(path, cls)
+    def from_preset(cls, path: str | os.PathLike[str], clip_spec: ClipSpec | None = None) -> SoraEnhancer:
+        """Load the model that `save_to_preset` wrote to that folder.
+
+        Args:
+            path: the folder.
+            clip_spec: for a model that restores, other clips to read with the same weights, such as larger frames to
+                export it for.
+
+        Returns:
+            The model.
+
+        Raises:
+            ValueError: if there is no such model, or it does not restore and a `clip_spec` is given.
+
+        Example:
+            >>> SoraEnhancer.from_preset("saved_models/denoise", ClipSpec(num_frames=3, height=720, width=1280))
+        """
+        model = load_preset(path, cls)
+        if clip_spec is None:
+            return model
+        if model.mode != "restore":
+            raise ValueError(
+                f"Only models that restore read clips of any size; {os.fspath(path)!r} has mode={model.mode!r}: leave "
+                "`clip_spec` out."
+            )
+        resized = cls.from_config({**model.get_config(), "clip_spec": clip_spec.get_config()})
+        resized.set_weights(model.get_weights())
+        return resized
 
     def save_to_preset(self, path: str | os.PathLike[str]) -> None:
         """Write this model, weights and all, to a folder that `from_preset` reads."""

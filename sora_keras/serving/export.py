@@ -55,7 +55,8 @@ def export(
         model: a `SoraClassifier`, `SoraUnderstanding`, `SoraBackbone`, `SoraEnhancer` or `SoraGenerator`.
         path: the folder of this model's versions.
         version: a positive number; by default one more than the highest there.
-        clips: `uint8 (N, T, H, W, C)`, real ones to check the answers on; by default patterns that move.
+        clips: `uint8 (N, T, H, W, C)`, real ones to check the answers on, which are not kept; by default patterns that
+            move.
         model_card: file to put beside the model; by default `path/model_card.md`, if there is one.
         weights: the type that kernels are stored in: `"float32"`, `"bfloat16"`, half the size, or `"int8"`, a quarter.
             They become `float32` at each call, so it saves space and not time; the answers are then checked against
@@ -66,8 +67,8 @@ def export(
 
     Raises:
         TypeError: if it is another model.
-        ValueError: if the version is not positive, `weights` is no such type, the model reads more than frames, or a
-            server could not run it.
+        ValueError: if the version is not positive, `weights` is no such type, `clips` are not what the model reads, it
+            reads more than frames, or a server could not run it.
         FileExistsError: if that version is there already.
         FileNotFoundError: if there is no such `model_card`.
         OSError: if it cannot be written; nothing is left behind.
@@ -89,6 +90,8 @@ def export(
         raise ValueError(f"`version` must be a whole number of at least 1, received {version!r}.")
     if (base / str(version)).exists():
         raise FileExistsError(f"{base / str(version)} is there already: leave `version` out to write the next one.")
+    if clips is not None:
+        _check_clips(clips, model)
     if model_card is None and (base / CARD_FILE).exists():
         model_card = base / CARD_FILE
     if model_card is not None and not Path(model_card).is_file():
@@ -114,6 +117,15 @@ def export(
     return base / str(version)
 
 
+def _check_clips(clips: np.ndarray, model: Any) -> None:
+    *_, height, width, _ = model.clip_spec.shape
+    expected = (height, width, getattr(model, "num_channels", 3))
+    if clips.dtype != np.uint8 or clips.ndim != 5 or clips.shape[2:] != expected or not clips.size:
+        raise ValueError(
+            f"`clips` must be uint8 (N, T, {', '.join(map(str, expected))}), received {clips.dtype} {clips.shape}."
+        )
+
+
 def _write(model: Any, clips: np.ndarray | None, directory: Path, weights: str) -> dict[str, dict[str, Any]]:
     """Write the SavedModel and what goes beside it into an empty folder, and check it there."""
     archive = keras.export.ExportArchive()
@@ -127,12 +139,12 @@ def _write(model: Any, clips: np.ndarray | None, directory: Path, weights: str) 
     _write_json(directory / CLIP_SPEC_FILE, {"clip_spec": model.clip_spec.get_config(), "class_names": class_names})
     vocabularies = {name: list(labels) for name, labels in getattr(model, "vocabularies", {}).items()}
     _write_json(directory / LABELS_FILE, vocabularies or {"classes": class_names})
-    clips = moving_patterns(model) if clips is None else clips
-    _write_json(directory / REQUEST_FILE, _request(clips[0]))
-    report = check_in_session(directory, functions, clips)
+    patterns = moving_patterns(model)  # what is written down shows nobody
+    _write_json(directory / REQUEST_FILE, _request(patterns[0]))
+    report = check_in_session(directory, functions, patterns if clips is None else clips)
     _write_json(directory / REPORT_FILE, report)
     try:
-        requests = {name: example_inputs(name, function, clips[:1]) for name, function in functions.items()}
+        requests = {name: example_inputs(name, function, patterns[:1]) for name, function in functions.items()}
         write_warm_up(directory, directory.parent.name, requests)
     except ImportError:
         logging.getLogger(__name__).warning(

@@ -111,3 +111,24 @@ def test_what_does_not_fit_is_refused():
         SoraEnhancer(SoraBackbone(SPEC, filters=(4,), units=(4,), motion=None), scale=2)
     with pytest.raises(ValueError, match="this model has mode='parameters'"):
         SoraEnhancer(SoraBackbone(SPEC, filters=(4,), units=(4,), motion=None)).step_model(16, 24)
+
+
+def test_a_preset_is_loaded_for_other_clips(tmp_path):
+    stirred(enhancer()).save_to_preset(tmp_path / "a")
+    kept = SoraEnhancer.from_preset(tmp_path / "a")
+    larger = SoraEnhancer.from_preset(tmp_path / "a", ClipSpec(5, 32, 20))
+    frames = np.random.default_rng(0).integers(0, 256, (1, 4, 32, 20, 3), dtype=np.uint8)
+    step, state, expected = kept.step_model(32, 20), kept.initial_state(1, 32, 20), []
+    for frame in np.moveaxis(frames, 1, 0):
+        state = step.predict_on_batch({"frame": frame, **state})
+        expected.append(state.pop("frame"))
+    restored = larger.predict(frames, verbose=0)["frames"]
+    np.testing.assert_allclose(restored, np.stack(expected, axis=1), atol=1e-3)
+    assert larger.clip_spec == ClipSpec(5, 32, 20)
+
+
+def test_only_a_model_that_restores_is_loaded_for_other_clips(tmp_path):
+    backbone = SoraBackbone(ClipSpec(4, 16, 16), filters=(4,), units=(4,), motion=None)
+    SoraEnhancer(backbone).save_to_preset(tmp_path)
+    with pytest.raises(ValueError, match="has mode='parameters': leave `clip_spec` out"):
+        SoraEnhancer.from_preset(tmp_path, ClipSpec(4, 32, 48))

@@ -1,6 +1,7 @@
 import base64
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -245,3 +246,11 @@ def test_the_model_card_goes_along(model, tmp_path, capsys):
     with pytest.raises(FileNotFoundError, match=r"There is no model card '.*missing\.md'"):
         export(model, tmp_path / "b", model_card=tmp_path / "missing.md")
     assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("clips", [FRAMES[:, :, :8], FRAMES[0], FRAMES.astype("float32"), FRAMES[..., :1], FRAMES[:0]])
+def test_clips_that_the_model_does_not_read_are_refused(model, tmp_path, clips):
+    received = rf"must be uint8 \(N, T, 16, 24, 3\), received {clips.dtype} {re.escape(str(clips.shape))}"
+    with pytest.raises(ValueError, match=received):
+        export(model, tmp_path / "a", clips=clips)
+    assert not (tmp_path / "a").exists()
