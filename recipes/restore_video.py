@@ -47,13 +47,13 @@ def main(task: str, folder: Path, others: list[Path], steps: int, fold_steps: in
     clips = read_videos([folder], ROWS)
     base = learn_from_others(task, others, steps, alone, to)
     print(f"{task}: PSNR of {NUM_TESTED - 2 * MARGIN} frames in dB, SSIM, warping error x 1000, ms a frame", flush=True)
+    network = "network of single frames" if alone else "recurrent network"
     found: dict[str, list[tuple[float, ...]]] = {}
     for held_out, frames in clips.items():
         good = frames[:NUM_TESTED]
         bad = spoil(good, task)
         model = go_on(base, [of for name, of in clips.items() if name != held_out], task, fold_steps)
-        name = "network of single frames" if alone else "recurrent network"
-        contestants = without_training(task) | {name: lambda bad, model=model: apps.restored_frames(bad, model)}
+        contestants = without_training(task) | {network: lambda bad, model=model: apps.restored_frames(bad, model)}
         for name, restore in contestants.items():
             found.setdefault(name, []).append(scores(restore, bad, good, task == "upscale_x4"))
             show(held_out, name, found[name][-1:])
@@ -61,7 +61,7 @@ def main(task: str, folder: Path, others: list[Path], steps: int, fold_steps: in
     if to:
         model = go_on(base, list(clips.values()), PRESETS.get(task, task), fold_steps)
         num_clips = (steps + fold_steps) * FRAMES_IN_BATCH // model.clip_spec.num_frames
-        ship(model, metrics["recurrent network"], folder, to, time.perf_counter() - start, num_clips)
+        ship(model, metrics[network], folder, to, time.perf_counter() - start, num_clips)
 
 
 def read_videos(folders: list[Path], least_rows: int) -> dict[str, np.ndarray]:
