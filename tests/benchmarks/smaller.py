@@ -159,8 +159,9 @@ def show(formats, labels: np.ndarray, probabilities: dict[str, np.ndarray], seco
         answers, before = probabilities[name].argmax(-1), probabilities[first].argmax(-1)
         accuracy, was = (answers == labels).mean(), (before == labels).mean()
         change = np.abs(probabilities[name] - probabilities[first]).max()
+        shown = f"{weights / 1e6:.2f}" if weights else ""
         print(
-            f"| {name} | {f'{weights / 1e6:.2f}' if weights else ''} | {size / 1e6:.2f} | {1e3 * statistics.median(seconds[name]):.0f} | "
+            f"| {name} | {shown} | {size / 1e6:.2f} | {1e3 * statistics.median(seconds[name]):.0f} | "
             f"{ratio:.2f} | {accuracy:.3f} | {accuracy - was:+.3f} | {(answers != before).sum()} of {len(labels)} | "
             f"{change:.2g} |"
         )
