@@ -30,6 +30,7 @@ def add_commands(actions: Actions) -> None:
     serve.add_argument("--rest-port", type=int, default=8501, metavar="N", help="default: %(default)s")
     serve.add_argument("--grpc-port", type=int, default=8500, metavar="N", help="default: %(default)s")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    serve.add_argument("--batching", action="store_true", help="join requests, as batching.config says")
     serve.add_argument("--development", action="store_true", help="take the development server in any case")
     serve.set_defaults(action=_serve)
 
@@ -60,4 +61,6 @@ def _export(options: argparse.Namespace) -> int:
 def _serve(options: argparse.Namespace) -> int:
     from sora_keras.serving.serve import serve
 
-    return serve(options.model, options.rest_port, options.grpc_port, options.host, options.development)
+    return serve(
+        options.model, options.rest_port, options.grpc_port, options.host, options.batching, options.development
+    )

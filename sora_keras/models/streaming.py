@@ -89,6 +89,9 @@ def initial_state(step: keras.Model, num_streams: int = 1) -> dict[str, np.ndarr
 class Stream:
     """Watch one or more streams of frames with a causal model, frame by frame.
 
+    Give it frames at the rate of the clips that the model learned from. After many more frames than those clips had,
+    what the model averages over time hardly moves any more: `forget` begins anew.
+
     Args:
         model: as `step_model` takes it.
         num_streams: B, streams that go side by side, a frame of each at every step.

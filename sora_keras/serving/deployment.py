@@ -14,8 +14,11 @@ from sora_keras.serving.bundle import versions_in
 MOUNTED = "/models"  # where the containers have the folder
 MODELS_FILE, BATCHING_FILE, MONITORING_FILE = "models.config", "batching.config", "monitoring.config"
 COMPOSE_FILE, KUBERNETES_FILE = "compose.yaml", "kubernetes.yaml"
-BATCHING = """# Requests that arrive within a millisecond run together. More processors can run more threads.
-max_batch_size { value: 8 }
+BATCHING = """# Requests that arrive within a millisecond run together, once the server is told
+#   --enable_batching=true --batching_parameters_file=.../batching.config
+# It pays where one clip leaves the processor or GPU idle. All clips must then have as many frames as each other, and
+# one request that cannot be run fails those beside it.
+max_batch_size { value: 32 }
 batch_timeout_micros { value: 1000 }
 num_batch_threads { value: 2 }
 max_enqueued_batches { value: 100 }
@@ -23,6 +26,8 @@ allowed_batch_sizes: 1
 allowed_batch_sizes: 2
 allowed_batch_sizes: 4
 allowed_batch_sizes: 8
+allowed_batch_sizes: 16
+allowed_batch_sizes: 32
 """
 METRICS_PATH = "/monitoring/prometheus/metrics"
 MONITORING = f'prometheus_config {{ enable: true path: "{METRICS_PATH}" }}\n'
@@ -30,6 +35,8 @@ COMPOSE = """# `docker compose up`, then ask http://localhost:8501/v1/models/{ur
 services:
   {label}:
     image: tensorflow/serving  # name the release that you tested
+    init: true
+    entrypoint: ["tensorflow_model_server"]  # not the image's script, which keeps signals from it
     command: {arguments}
     ports:
       - "127.0.0.1:8501:8501"
@@ -74,7 +81,9 @@ spec:
       containers:
         - name: serving
           image: tensorflow/serving  # name the release that you tested
+          command: ["tensorflow_model_server"]
           args: {arguments}
+          lifecycle: {{preStop: {{exec: {{command: ["sleep", "10"]}}}}}}  # until no more requests are sent here
           ports:
             - {{name: rest, containerPort: 8501}}
             - {{name: grpc, containerPort: 8500}}
@@ -128,7 +137,7 @@ def write_deployment(path: str | os.PathLike[str]) -> list[Path]:
     base = Path(path).resolve()
     folder = f"{MOUNTED}/{base.name}"
     models = models_config(base, folder)
-    arguments = server_arguments(f"{folder}/{MODELS_FILE}", folder)
+    arguments = ["--port=8500", "--rest_api_port=8501", *server_arguments(f"{folder}/{MODELS_FILE}", folder)]
     url_name = quote(base.name, safe="")
     values = {
         # Compose and Kubernetes both read `$` as the start of a variable, and `$$` as itself.
@@ -142,15 +151,18 @@ def write_deployment(path: str | os.PathLike[str]) -> list[Path]:
         COMPOSE_FILE: COMPOSE.format(**values),
         KUBERNETES_FILE: KUBERNETES.format(**values),
     }
-    _write_whole(base / MODELS_FILE, models)
+    write_whole(base / MODELS_FILE, f"# Paths as in the containers; `sora-keras serve` writes its own.\n{models}")
     for name, text in kept.items():
         if not (base / name).exists():
-            _write_whole(base / name, text)
+            write_whole(base / name, text)
     return [base / name for name in (MODELS_FILE, *kept)]
 
 
 def models_config(path: str | os.PathLike[str], served_from: str) -> str:
-    """The text of a `models.config`: the two newest versions, `canary` and, before it, `stable`.
+    """The text of a `models.config`: the newest version is `canary`, the one before it `stable`.
+
+    Requests without a label go to the newest. A third version stays loaded, so that no label is ever without one while
+    versions change.
 
     Args:
         path: the folder of a model's versions.
@@ -176,7 +188,7 @@ def models_config(path: str | os.PathLike[str], served_from: str) -> str:
     name: {_quoted(base.name)}
     base_path: {_quoted(served_from)}
     model_platform: "tensorflow"
-    model_version_policy {{ latest {{ num_versions: 2 }} }}
+    model_version_policy {{ latest {{ num_versions: 3 }} }}
     version_labels {{ key: "stable" value: {versions[0]} }}
     version_labels {{ key: "canary" value: {versions[-1]} }}
   }}
@@ -184,12 +196,13 @@ def models_config(path: str | os.PathLike[str], served_from: str) -> str:
 """
 
 
-def server_arguments(models_file: str, folder: str) -> list[str]:
+def server_arguments(models_file: str, folder: str, is_batching: bool = False) -> list[str]:
     """What `tensorflow_model_server` is told, but for the ports.
 
     Args:
         models_file: its `models.config`.
         folder: where it has the folder of the model's versions.
+        is_batching: join requests as `batching.config` says.
 
     Returns:
         The flags. Labels may name versions that are still being loaded, because all are at the start.
@@ -197,13 +210,13 @@ def server_arguments(models_file: str, folder: str) -> list[str]:
     Example:
         >>> server_arguments("/models/fights/models.config", "/models/fights")
     """
+    batching = ["--enable_batching=true", f"--batching_parameters_file={folder}/{BATCHING_FILE}"]
     return [
         f"--model_config_file={models_file}",
         "--model_config_file_poll_wait_seconds=30",
         "--allow_version_labels_for_unavailable_models=true",
-        "--enable_batching=true",
-        f"--batching_parameters_file={folder}/{BATCHING_FILE}",
         f"--monitoring_config_file={folder}/{MONITORING_FILE}",
+        *(batching if is_batching else []),
     ]
 
 
@@ -218,8 +231,16 @@ def _label(name: str) -> str:
     return (label if re.match("[a-z]", label) else f"model-{label}")[:63].strip("-")
 
 
-def _write_whole(file: Path, text: str) -> None:
-    """Write it aside and rename it, because a server may read it at any time."""
+def write_whole(file: Path, text: str) -> None:
+    """Write it aside and rename it, because a server may read it at any time.
+
+    Args:
+        file: to write.
+        text: what it says.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         partial.write_text(text, encoding="utf-8")

@@ -13,6 +13,8 @@ from sora_keras.models import SoraBackbone, SoraClassifier, SoraEnhancer, SoraGe
 from sora_keras.models.streaming import step_model
 
 Answer = Callable[[Any], dict[str, Any]]
+MOST_PIXELS = 2**24
+PNG = b"\x89PNG\r\n\x1a\n"  # how such a file begins
 CLASSES = (SoraClassifier, SoraUnderstanding, SoraBackbone, SoraEnhancer, SoraGenerator)
 
 
@@ -145,7 +147,7 @@ def _of_encoded(model: keras.Model, answer: Answer) -> Any:
     height, width, channels = _shape(model)
 
     def decode(encoded: Any) -> Any:
-        frame = tf.io.decode_image(encoded, channels, expand_animations=False)
+        frame = tf.io.decode_image(_of_bearable_size(encoded), channels, expand_animations=False)
         frame.set_shape((None, None, channels))
         is_of_that_size = tf.reduce_all(tf.equal(tf.shape(frame)[:2], (height, width)))
         frame = tf.cond(
@@ -158,12 +160,30 @@ def _of_encoded(model: keras.Model, answer: Answer) -> Any:
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.string, name="frames")])
     def signature(frames: Any) -> dict[str, Any]:
         frames = tf.ensure_shape(frames, (None, None))
-        decoded = tf.map_fn(decode, tf.reshape(frames, (-1,)), fn_output_signature=tf.uint8)
+        decoded = tf.map_fn(decode, tf.reshape(frames, (-1,)), parallel_iterations=4, fn_output_signature=tf.uint8)
         decoded = tf.reshape(decoded, tf.concat([tf.shape(frames), (height, width, channels)], axis=0))
         return _bordered(answer(tf.ensure_shape(decoded, (None, None, height, width, channels))))
 
     signature.get_concrete_function()
     return signature
+
+
+def _of_bearable_size(encoded: Any) -> Any:
+    """The same picture, once its header has been read: a megabyte can unpack to gigabytes, and end a server."""
+
+    def png_size() -> Any:
+        bytes_ = tf.reshape(tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.uint8), (2, 4))
+        return tf.reduce_sum(tf.cast(bytes_, tf.int64) * [2**24, 2**16, 2**8, 1], axis=-1)
+
+    def size_of_others() -> Any:
+        with tf.control_dependencies([tf.debugging.Assert(tf.io.is_jpeg(encoded), ["A frame is no JPEG and no PNG."])]):
+            return tf.cast(tf.io.extract_jpeg_shape(encoded)[:2], tf.int64)
+
+    size = tf.cond(tf.strings.substr(encoded, 0, len(PNG)) == PNG, png_size, size_of_others)
+    is_bearable = tf.reduce_prod(size) <= MOST_PIXELS
+    message = f"A frame has more pixels than the {MOST_PIXELS} that are decoded: height and width, or the reverse:"
+    with tf.control_dependencies([tf.debugging.Assert(is_bearable, [message, size])]):
+        return tf.identity(encoded)
 
 
 def _of_an_index(model: keras.Model) -> Any:

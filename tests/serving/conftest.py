@@ -23,8 +23,10 @@ def _serve(folder, batching, variables):
     from sora_keras.serving.development import DevelopmentServer
 
     url, address = (os.environ.get(variable) for variable in variables)
-    if url or address:
-        endpoint = Endpoint(url or "http://localhost:1", (address or "localhost:1").removeprefix("grpc://"))
+    if bool(url) != bool(address):
+        pytest.skip(f"name both, {variables[0]} and {variables[1]}, or neither")
+    if url and address:
+        endpoint = Endpoint(url, address.removeprefix("grpc://"))
         yield endpoint
         endpoint.close()
         return

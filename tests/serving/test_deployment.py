@@ -39,7 +39,7 @@ def test_models_config_is_the_servers_own_message(model):
     assert parsed.name == model.name
     assert parsed.base_path == f"/models/{model.name}"
     assert parsed.model_platform == "tensorflow"
-    assert parsed.model_version_policy.latest.num_versions == 2
+    assert parsed.model_version_policy.latest.num_versions == 3
     assert dict(parsed.version_labels) == {"stable": 7, "canary": 12}
 
 
@@ -86,7 +86,7 @@ def test_batching_config_is_what_both_servers_read(model):
     parts = {name: wrapped for name in fields}
     parts["allowed_batch_sizes"] = (Field.TYPE_INT64, None, Field.LABEL_REPEATED)
     parsed = text_format.Parse(text, message("BatchingParameters", {"BatchingParameters": parts}))
-    assert parsed.allowed_batch_sizes[-1] == parsed.max_batch_size.value == 8
+    assert parsed.allowed_batch_sizes[-1] == parsed.max_batch_size.value == 32
     assert parsed.batch_timeout_micros.value == 1000
     options = batching_options(model / "batching.config")
     assert options == {name: getattr(parsed, name).value for name in fields} | {
@@ -116,7 +116,8 @@ def test_kubernetes_accepts_its_manifest(model):
         kubernetes_validate.validate(manifest, "1.33", strict=True)
     deployment, service = manifests
     [container] = deployment["spec"]["template"]["spec"]["containers"]
-    expected = server_arguments(f"/models/{model.name}/models.config", f"/models/{model.name}")
+    expected = ["--port=8500", "--rest_api_port=8501"]
+    expected += server_arguments(f"/models/{model.name}/models.config", f"/models/{model.name}")
     assert [argument.replace("$$", "$") for argument in container["args"]] == expected
     assert {"startupProbe", "readinessProbe", "livenessProbe", "resources"} <= set(container)
     assert service["spec"]["selector"] == deployment["spec"]["template"]["metadata"]["labels"]
@@ -130,9 +131,18 @@ def test_compose_accepts_its_file(model):
     done = subprocess.run(command, cwd=model, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     [service] = yaml.safe_load((model / "compose.yaml").read_text(encoding="utf-8"))["services"].values()
-    expected = server_arguments(f"/models/{model.name}/models.config", f"/models/{model.name}")
+    expected = ["--port=8500", "--rest_api_port=8501"]
+    expected += server_arguments(f"/models/{model.name}/models.config", f"/models/{model.name}")
     assert [argument.replace("$$", "$") for argument in service["command"]] == expected
     assert service["volumes"][0]["target"].replace("$$", "$") == f"/models/{model.name}"
+
+
+def test_requests_are_joined_where_that_is_asked_for():
+    joined = set(server_arguments("/a/models.config", "/a", is_batching=True))
+    assert joined - set(server_arguments("/a/models.config", "/a")) == {
+        "--enable_batching=true",
+        "--batching_parameters_file=/a/batching.config",
+    }
 
 
 def test_nothing_to_serve_is_an_error(tmp_path):

@@ -2,10 +2,12 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 
 import httpx
 import pytest
@@ -42,9 +44,16 @@ def start(arguments, path):
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+def served_by(url, label):
+    """The number of the version that has a label."""
+    answer = httpx.get(f"{url}/labels/{label}/metadata")
+    assert answer.status_code == 200, answer.text
+    return answer.json()["model_spec"]["version"]
+
+
 def test_the_program_of_the_path_runs_with_the_files_of_the_bundle(exported, tmp_path):
     add_program(tmp_path, "tensorflow_model_server", STAND_IN.format(python=sys.executable))
-    process = start([exported, "--rest-port", 8601, "--grpc-port", 8600], tmp_path)
+    process = start([exported, "--rest-port", 8601, "--grpc-port", 8600, "--batching"], tmp_path)
     try:
         command = shlex.split(process.stderr.readline())
         line = process.stdout.readline()
@@ -60,21 +69,27 @@ def test_the_program_of_the_path_runs_with_the_files_of_the_bundle(exported, tmp
     assert process.returncode != 0
 
 
-def test_else_the_image(exported, tmp_path, monkeypatch):
-    add_program(tmp_path, "docker", '#!/bin/sh\n[ "$1 $2 $3" = "image inspect tensorflow/serving" ]\n')
+def test_else_an_image(exported, tmp_path, monkeypatch):
+    listed = 'echo "$@" > {folder}/asked\nprintf "tensorflow/serving:2.20.0\\ntensorflow/serving:2.19.1\\n"\n'
+    add_program(tmp_path, "docker", "#!/bin/sh\n" + listed.format(folder=tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
-    command = server_command(exported, tmp_path / "unused", 8601, 8600, "127.0.0.1")
-    assert command[:2] == [str(tmp_path / "docker"), "run"]
-    assert "127.0.0.1:8601:8501" in command
-    assert "127.0.0.1:8600:8500" in command
-    assert f"type=bind,source={exported},target=/models/two words,readonly" in command
-    assert command.index("tensorflow/serving") < command.index("--model_config_file=/models/two words/models.config")
+    command = server_command(exported, tmp_path / "models.config", 8601, 8600, "127.0.0.1")
+    assert (tmp_path / "asked").read_text().split()[:2] == ["image", "ls"]
+    assert command[:4] == ["docker", "run", "--rm", "--init"]
+    assert {"127.0.0.1:8601:8501", "127.0.0.1:8600:8500"} <= set(command)
+    assert f"type=bind,source={exported},target={exported},readonly" in command
+    assert f"type=bind,source={tmp_path},target={tmp_path},readonly" in command
+    told = command[command.index("tensorflow/serving:2.20.0") :]
+    assert told[1:4] == ["--port=8500", "--rest_api_port=8501", f"--model_config_file={tmp_path / 'models.config'}"]
+    assert "--enable_batching=true" not in told
 
 
-def test_an_image_that_is_not_here_is_not_pulled(exported, tmp_path, monkeypatch):
-    add_program(tmp_path, "docker", "#!/bin/sh\nexit 1\n")
+@pytest.mark.parametrize(("status", "said"), [(0, ""), (1, "Docker gives no images: no daemon")])
+def test_an_image_that_is_not_here_is_not_pulled(exported, tmp_path, monkeypatch, capsys, status, said):
+    add_program(tmp_path, "docker", f"#!/bin/sh\n[ {status} = 0 ] || echo no daemon >&2\nexit {status}\n")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert server_command(exported, tmp_path / "unused", 8601, 8600, "127.0.0.1") is None
+    assert capsys.readouterr().err.strip() == said
 
 
 def test_without_both_the_development_server_answers_and_says_so(exported, tmp_path):
@@ -83,7 +98,7 @@ def test_without_both_the_development_server_answers_and_says_so(exported, tmp_p
     watchdog.start()
     try:
         said = process.stderr.readline()
-        assert "neither tensorflow_model_server nor the image tensorflow/serving is here" in said
+        assert "neither tensorflow_model_server nor an image tensorflow/serving is here" in said
         url = re.search(r"http://\S+(?=,)", process.stderr.readline()).group()
         status = httpx.get(url).json()["model_version_status"]
         assert [(version["version"], version["state"]) for version in status] == [("1", "AVAILABLE")]
@@ -91,6 +106,13 @@ def test_without_both_the_development_server_answers_and_says_so(exported, tmp_p
         answers = [httpx.post(f"{url}{at}:predict", content=body) for at in ("", "/labels/stable", "/labels/canary")]
         assert [answer.status_code for answer in answers] == [200] * 3
         assert json.loads(answers[0].content)["predictions"][0]["class_names"] == ["a", "b"]
+        shutil.copytree(exported / "1", exported / ".2")
+        (exported / ".2").rename(exported / "2")
+        deadline = time.monotonic() + 60
+        while served_by(url, "canary") != "2" and time.monotonic() < deadline:
+            assert served_by(url, "stable") == "1"
+            time.sleep(0.2)
+        assert (served_by(url, "stable"), served_by(url, "canary")) == ("1", "2")
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 0
     finally:

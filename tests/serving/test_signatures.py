@@ -1,4 +1,5 @@
 import json
+import struct
 
 import cv2
 import keras
@@ -89,6 +90,21 @@ def test_encoded_frames_of_any_size_are_resized(classifier):
     mixed = np.stack([png(larger)[0], png(FRAMES)[1]])
     expected = numpy(served["serving_default"](FRAMES))["probabilities"]
     np.testing.assert_allclose(numpy(served["encoded"](tf.constant(mixed)))["probabilities"], expected, atol=1e-6)
+
+
+def unpacking_to(height, width):
+    """The head of a PNG, which is all that is ever read of one so large; and a whole JPEG of one color."""
+    header = struct.pack(">I4sIIBBBBB", 13, b"IHDR", width, height, 8, 2, 0, 0, 0)
+    jpeg = cv2.imencode(".jpg", np.zeros((height, width), np.uint8))[1].tobytes()
+    return b"\x89PNG\r\n\x1a\n" + header, jpeg
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg"])
+def test_pictures_that_would_fill_the_memory_are_refused_by_their_header(classifier, kind):
+    encoded = png(FRAMES).numpy()
+    encoded[0, 3] = unpacking_to(3001, 7003)[kind == "jpeg"]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="A frame has more pixels than the 16777216"):
+        classifier[1]["encoded"](tf.constant(encoded))
 
 
 @pytest.mark.parametrize("damage", [b"", b"no picture", "half"])

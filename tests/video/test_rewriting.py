@@ -163,11 +163,12 @@ def test_bad_arguments_and_places(tmp_path: pathlib.Path, numbered_frames: Calla
 
 
 SCRIPT = """
-    import resource, sys, time
+    import resource, signal, sys, time
     import numpy as np
     from sora_keras.video import rewriting
     from sora_keras.video.rewriting import rewrite_video
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which whoever runs in the background has none of
     limit, pause = int(sys.argv[3]), float(sys.argv[4])
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

@@ -66,6 +66,8 @@ class ServedModels:
                     f"{configuration.base_path} is no folder: expected the folder of a model's numbered versions; "
                     "write one with `sora-keras export`."
                 )
+        path = None if isinstance(base_path_or_models, Mapping) else Path(base_path_or_models)
+        self._file = path if path is not None and path.is_file() else None
         self._batching = batching
         self._lock = threading.Lock()
         self._versions: dict[str, dict[int, VersionState]] = {name: {} for name in self._configurations}
@@ -134,6 +136,19 @@ class ServedModels:
             for number, folder in folders.items():
                 self._load(name, number, folder)
             self._retire(name, set(folders))
+        # After loading, so that a label moves to a version that is there.
+        self._read_again()
+
+    def _read_again(self) -> None:
+        """Take up the labels and the policies that `models.config` says by now."""
+        if self._file is None:
+            return
+        try:
+            configurations = _read_models_config(self._file)
+        except (OSError, ValueError) as error:
+            logger.warning("%s is not taken up: %s", self._file, error)
+            return
+        self._configurations = {name: configurations.get(name, kept) for name, kept in self._configurations.items()}
 
     def close(self) -> None:
         """Give up every version; those in use close when they are left."""
