@@ -104,8 +104,9 @@ class TimeDistributed(keras.layers.TimeDistributed):
     def _chunk_indices(self, flat: Any) -> tuple[Any, Any]:
         """Indices `(chunks, frames a chunk)` of equal chunks, the last frame repeated to fill them, and N."""
         num_frames = ops.shape(flat)[0]
-        num_chunks = -(-num_frames // self.frames_at_once)
-        frames_a_chunk = -(-num_frames // num_chunks)
+        # Of whole numbers from 0 on: ONNX rounds quotients to zero, not down.
+        num_chunks = (num_frames + self.frames_at_once - 1) // self.frames_at_once
+        frames_a_chunk = (num_frames + num_chunks - 1) // num_chunks
         indices = ops.minimum(ops.arange(num_chunks * frames_a_chunk), num_frames - 1)
         return ops.reshape(indices, (num_chunks, frames_a_chunk)), num_frames
 
