@@ -18,6 +18,8 @@ from sora_keras.serving import session_check
 REFUSED_OPERATIONS = ("PyFunc", "EagerPyFunc", "Cudnn")
 BATCH_SIZES = (1, 5)
 TOLERANCE = 1e-5  # of the largest number of an output, and at least of 1
+HALF_TOLERANCE = 1e-2  # where products are of half precision, whose rounding depends on what TensorFlow fuses
+PRODUCTS = ("BatchMatMulV2", "Conv2D", "DepthwiseConv2dNative", "MatMul")
 SHOWN_LEVELS = 1  # a frame that is shown may differ so much, where rounding tips over
 
 
@@ -97,7 +99,8 @@ def check_in_session(version: Path, functions: Mapping[str, Any], clips: np.ndar
         refused.
 
     Raises:
-        ValueError: if the process dies, an answer differs by more than 1e-5, or inputs of a wrong rank are answered.
+        ValueError: if the process dies, an answer differs by more than 1e-5 (1e-2 where the model multiplies in half
+            precision), or inputs of a wrong rank are answered.
     """
     cases = {
         f"{name}.batch_{size}": example_inputs(name, function, np.resize(clips, (size, *clips.shape[1:])))
@@ -127,6 +130,14 @@ def check_in_session(version: Path, functions: Mapping[str, Any], clips: np.ndar
 def _concrete(function: Any) -> Any:
     """The trace that will be written: the first one."""
     return function._list_all_concrete_functions()[0]
+
+
+def _multiplies_in_half(function: Any) -> bool:
+    """Whether it was trained so, and not only stored so."""
+    graph = _concrete(function).graph.as_graph_def()
+    nodes = [*graph.node, *(node for of in graph.library.function for node in of.node_def)]
+    halves = (tf.float16.as_datatype_enum, tf.bfloat16.as_datatype_enum)
+    return any(node.op in PRODUCTS and node.attr["T"].type in halves for node in nodes)
 
 
 def _inputs_of(function: Any) -> dict[str, tf.TensorSpec]:
@@ -159,8 +170,9 @@ def _difference(case: str, function: Any, inputs: dict[str, np.ndarray], folder:
                     raise ValueError(f"The exported model gives {got} as {name} of {case}, the model {value}.")
                 continue
             difference = float(np.abs(got.astype(np.float64) - value).max(initial=0))
+            relative = HALF_TOLERANCE if _multiplies_in_half(function) else TOLERANCE
             allowed = (
-                SHOWN_LEVELS if value.dtype == np.uint8 else TOLERANCE * max(1.0, float(np.abs(value).max(initial=0)))
+                SHOWN_LEVELS if value.dtype == np.uint8 else relative * max(1.0, float(np.abs(value).max(initial=0)))
             )
             if not difference <= allowed:
                 raise ValueError(
