@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from sora_keras.atomic import appearing_when_whole
 from sora_keras.serving.bundle import versions_in
 
 MOUNTED = "/models"  # where the containers have the folder
@@ -151,10 +152,11 @@ def write_deployment(path: str | os.PathLike[str]) -> list[Path]:
         COMPOSE_FILE: COMPOSE.format(**values),
         KUBERNETES_FILE: KUBERNETES.format(**values),
     }
-    write_whole(base / MODELS_FILE, f"# Paths as in the containers; `sora-keras serve` writes its own.\n{models}")
-    for name, text in kept.items():
-        if not (base / name).exists():
-            write_whole(base / name, text)
+    texts = {MODELS_FILE: f"# Paths as in the containers; `sora-keras serve` writes its own.\n{models}"}
+    texts |= {name: text for name, text in kept.items() if not (base / name).exists()}
+    for name, text in texts.items():
+        with appearing_when_whole(base / name) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
     return [base / name for name in (MODELS_FILE, *kept)]
 
 
@@ -229,21 +231,3 @@ def _label(name: str) -> str:
     """A name that Kubernetes accepts, of at most 63 small letters, digits and hyphens, the first a letter."""
     label = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     return (label if re.match("[a-z]", label) else f"model-{label}")[:63].strip("-")
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Write it aside and rename it, because a server may read it at any time.
-
-    Args:
-        file: to write.
-        text: what it says.
-
-    Raises:
-        OSError: if it cannot be written.
-    """
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -161,6 +161,7 @@ def _difference(case: str, function: Any, inputs: dict[str, np.ndarray], folder:
     if refused.exists():
         raise ValueError(f"The exported model refuses a right input of {case}: {refused.read_text(encoding='utf-8')}")
     expected = function.python_function(**{name: tf.constant(value) for name, value in inputs.items()})
+    relative = HALF_TOLERANCE if _multiplies_in_half(function) else TOLERANCE
     largest = 0.0
     with np.load(folder / f"{case}.answers.npz") as answers:
         for name, tensor in expected.items():
@@ -170,7 +171,6 @@ def _difference(case: str, function: Any, inputs: dict[str, np.ndarray], folder:
                     raise ValueError(f"The exported model gives {got} as {name} of {case}, the model {value}.")
                 continue
             difference = float(np.abs(got.astype(np.float64) - value).max(initial=0))
-            relative = HALF_TOLERANCE if _multiplies_in_half(function) else TOLERANCE
             allowed = (
                 SHOWN_LEVELS if value.dtype == np.uint8 else relative * max(1.0, float(np.abs(value).max(initial=0)))
             )

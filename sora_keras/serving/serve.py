@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+from sora_keras.atomic import appearing_when_whole
 from sora_keras.serving.bundle import versions_in
 from sora_keras.serving.deployment import (
     BATCHING_FILE,
@@ -23,7 +24,6 @@ from sora_keras.serving.deployment import (
     models_config,
     server_arguments,
     write_deployment,
-    write_whole,
 )
 
 PROGRAM = "tensorflow_model_server"
@@ -63,8 +63,9 @@ def serve(
     with _models_file(base) as models_file:
         if not all((base / name).exists() for name in (BATCHING_FILE, MONITORING_FILE)):
             write_deployment(base)
-        command = server_command(base, models_file, rest_port, grpc_port, host, is_batching)
-        if command and not is_development:
+        if not is_development and (
+            command := server_command(base, models_file, rest_port, grpc_port, host, is_batching)
+        ):
             _say(shlex.join(command))
             return _run(command)
         why = "as asked for" if is_development else f"because neither {PROGRAM} nor an image {IMAGE} is here"
@@ -129,16 +130,23 @@ def _models_file(base: Path) -> Iterator[Path]:
     """A `models.config` with the folder's path on this machine, written again whenever a version comes or goes."""
     ended = threading.Event()
 
-    def keep_current(file: Path) -> None:
+    def write(file: Path) -> None:
+        with appearing_when_whole(file) as unfinished:
+            unfinished.write_text(models_config(base, os.fspath(base)), encoding="utf-8")
+
+    def keep_current(file: Path, versions: list[int]) -> None:
         while not ended.wait(1.0):
-            if versions_in(base):
-                write_whole(file, models_config(base, os.fspath(base)))
+            now = versions_in(base)
+            if now and now != versions:
+                write(file)
+                versions = now
 
     with tempfile.TemporaryDirectory(prefix="sora-keras-serve-") as folder:
         Path(folder).chmod(0o755)  # a container's user must read it
         file = Path(folder) / MODELS_FILE
-        write_whole(file, models_config(base, os.fspath(base)))
-        thread = threading.Thread(target=keep_current, args=[file], daemon=True)
+        versions = versions_in(base)
+        write(file)
+        thread = threading.Thread(target=keep_current, args=[file, versions], daemon=True)
         thread.start()
         try:
             yield file
