@@ -87,7 +87,7 @@ def save_picture(seen: np.ndarray, true: np.ndarray, predicted: np.ndarray, path
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=36)
+    parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--num-test", type=int, default=NUM_TEST)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--to", type=Path, default=TO)

@@ -6,9 +6,10 @@ of sigma 1.6) or upscale_x4 (a fourth of the height and width). Time and figures
 
 A network learns first from those videos of the other folders that have 540 rows; none of them is tested. Then, for each
 video of FOLDER, a copy of it goes on with the rest of FOLDER, and restores that video frame by frame. All are scaled to
-270 rows first, which rids them of most of what their own compression did. `--alone` trains a network of single frames
-instead. `--to` writes a preset that has learned from all of FOLDER, with nothing left to test it on; for denoising,
-from noise of sigma 5 to 55. It also keeps what was learned from the other folders, for another call to go on from.
+270 rows first, which rids them of most of what their own compression did; for deblocking those of FOLDER keep their
+size, as it is compression at that size that is to be undone. `--alone` trains a network of single frames instead.
+`--to` writes a preset that has learned from all of FOLDER, with nothing left to test it on; for denoising, from noise
+of sigma 5 to 55. It also keeps what was learned from the other folders, for another call to go on from.
 """
 
 import argparse
@@ -24,7 +25,11 @@ import numpy as np
 
 from sora_keras import Clip, ClipSpec, SoraEnhancer, apps, data, evaluation, layers, training, video
 
-ROWS, ROWS_OF_OTHERS, FIRST_SECOND, NUM_FRAMES, NUM_TESTED, MARGIN = 270, 540, 1.0, 120, 24, 2
+LEAST_ROWS_OF_OTHERS, FIRST_SECOND, NUM_TESTED, MARGIN = 540, 1.0, 24, 2
+SIZES = {"deblock": (720, 360, 48)}  # at most: rows, rows of others, frames
+USUAL_SIZES = (270, 270, 120)
+NETWORKS = {"deblock": {"filters": 32, "num_blocks": 3}}
+BLOCK = 8  # pixels; H.264 works in them
 FRAMES_IN_BATCH, STAGES, LEARNING_RATE, FOLD_LEARNING_RATE, SEED = 12, (3, 4, 6), 3e-3, 1e-3, 0
 SIGMA, CRF, BLUR = 30.0, 40, 1.6
 SCALES = {"denoise": 1, "deblock": 1, "deblur": 1, "upscale_x4": 4}
@@ -44,8 +49,15 @@ SPOILERS = {
 def main(task: str, folder: Path, others: list[Path], steps: int, fold_steps: int, alone: bool, to: Path | None):
     start = time.perf_counter()
     keras.utils.set_random_seed(SEED)
-    clips = read_videos([folder], ROWS)
-    base = learn_from_others(task, others, steps, alone, to)
+    rows, rows_of_others, num_frames = SIZES.get(task, USUAL_SIZES)
+    clips = read_videos([folder], rows, num_frames)
+    kept = to / "from_others" if to else None
+    if kept and kept.exists():
+        base = SoraEnhancer.from_preset(kept)
+    else:
+        base = learn(read_videos(others, rows_of_others, num_frames, LEAST_ROWS_OF_OTHERS), task, steps, alone)
+        if kept:
+            base.save_to_preset(kept)
     print(f"{task}: PSNR of {NUM_TESTED - 2 * MARGIN} frames in dB, SSIM, warping error x 1000, ms a frame", flush=True)
     network = "network of single frames" if alone else "recurrent network"
     found: dict[str, list[tuple[float, ...]]] = {}
@@ -64,33 +76,29 @@ def main(task: str, folder: Path, others: list[Path], steps: int, fold_steps: in
         ship(model, metrics[network], folder, to, time.perf_counter() - start, num_clips)
 
 
-def read_videos(folders: list[Path], least_rows: int) -> dict[str, np.ndarray]:
-    """Name -> frames `uint8 (T, H, W, 3)` of each video that has enough of them, and enough rows."""
+def read_videos(folders: list[Path], rows: int, num_frames: int, least_rows: int = 0) -> dict[str, np.ndarray]:
+    """Name -> frames `uint8 (T, H, W, 3)`, H at most `rows`, of each video that has enough of them, and enough rows."""
     videos = {}
     paths = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix in (".mp4", ".avi", ".264"))
     for path in paths:
         stream = (frame for seconds, frame in video.stream_frames(path) if seconds >= FIRST_SECOND)
         frames = []
-        for frame in itertools.islice(stream, NUM_FRAMES if video.probe(path).height >= least_rows else 0):
-            width = 4 * round(frame.shape[1] * ROWS / frame.shape[0] / 4)
-            frames.append(cv2.resize(frame, (width, ROWS // 4 * 4), interpolation=cv2.INTER_AREA))
+        for frame in itertools.islice(stream, num_frames if video.probe(path).height >= least_rows else 0):
+            height = min(rows, frame.shape[0])
+            width = 4 * round(frame.shape[1] * height / frame.shape[0] / 4)
+            frames.append(cv2.resize(frame, (width, height // 4 * 4), interpolation=cv2.INTER_AREA))
         if len(frames) >= NUM_TESTED:
             videos[path.stem] = np.stack(frames)
     return videos
 
 
-def learn_from_others(task: str, folders: list[Path], steps: int, alone: bool, to: Path | None) -> SoraEnhancer:
-    kept = to / "from_others" if to else None
-    if kept and kept.exists():
-        return SoraEnhancer.from_preset(kept)
-    videos = list(read_videos(folders, ROWS_OF_OTHERS).values())
+def learn(videos: dict[str, np.ndarray], task: str, steps: int, alone: bool) -> SoraEnhancer:
     print(f"learning from {len(videos)} other videos", flush=True)
     scale = SCALES[task]
     spec = ClipSpec(STAGES[0], PATCHES[scale] // scale, PATCHES[scale] // scale)
-    model = SoraEnhancer(mode="restore", clip_spec=spec, scale=scale, is_recurrent=not alone)
-    train(model, videos, task, steps, STAGES, LEARNING_RATE)
-    if kept:
-        model.save_to_preset(kept)
+    network = NETWORKS.get(task, {})
+    model = SoraEnhancer(mode="restore", clip_spec=spec, scale=scale, is_recurrent=not alone, **network)
+    train(model, list(videos.values()), task, steps, STAGES, LEARNING_RATE)
     return model
 
 
@@ -107,10 +115,10 @@ def train(
     rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=learning_rate, warmup_steps=steps // 20)
     model.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0), loss="mae")
     side = PATCHES[model.scale]
-    spoiled = [spoil(of, task) for of in videos] if task == "deblock" else None
+    spoiled, grid = ([spoil(of, task) for of in videos], BLOCK) if task == "deblock" else (None, 1)
     for num_frames in stages:  # longer and longer clips: it learns to see first, then to remember
         spec = ClipSpec(num_frames, side, side)
-        pairs = data.patch_dataset(videos, spec, FRAMES_IN_BATCH // num_frames, spoiled, seed=num_frames)
+        pairs = data.patch_dataset(videos, spec, FRAMES_IN_BATCH // num_frames, spoiled, seed=num_frames, grid=grid)
         if spoiled is None:
             pairs = pairs.map(lambda good: (SPOILERS[task](good), {"frames": good}))
         model.fit(pairs, steps_per_epoch=steps // len(stages), shuffle=False, verbose=2)

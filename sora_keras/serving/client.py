@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 import itertools
@@ -10,11 +11,13 @@ import os
 import random
 import time
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
+from sora_keras.progress import show_progress
 from sora_keras.serving.bundle import read_clip_spec
 from sora_keras.serving.encoded_frames import Encoding, encode_frames
 from sora_keras.serving.remote_stream import RemoteStream
@@ -72,10 +75,10 @@ class VideoAnswer:
 class Client:
     """Asks a model that `sora_keras.export` wrote and TensorFlow Serving, or the development server, serves.
 
-    Videos are read here, as the model's clip specification says, and their frames sent as pictures, several videos in
-    one request. Refused connections and busy servers (429, 503, `UNAVAILABLE`) are asked again, after pauses that grow.
-    Several threads may share a client. The clip specification and the signatures are asked for once: take a new client
-    where a new version reads other clips.
+    Videos are read here, as the model's clip specification says, the next ones while the server answers, and their
+    frames sent as pictures, several videos in one request. Refused connections and busy servers (429, 503,
+    `UNAVAILABLE`) are asked again, after pauses that grow. Several threads may share a client. The clip specification
+    and the signatures are asked for once: take a new client where a new version reads other clips.
 
     Args:
         url: `http://host:8501` or `https://` for REST, `grpc://host:8500` for gRPC, which is faster.
@@ -292,11 +295,9 @@ class Client:
         answers: dict[int, VideoAnswer] = {}
         # Clips of one request must have as many frames as each other.
         batches: dict[int, dict[int, list[bytes]]] = {}
-        for index, video in enumerate(videos):
-            try:
-                pictures = self._pictures(video)
-            except VideoError as error:
-                answers[index] = VideoAnswer({}, error.reason)
+        for index, pictures in enumerate(show_progress(self._read_ahead(videos), "Asking", len(videos))):
+            if isinstance(pictures, VideoError):
+                answers[index] = VideoAnswer({}, pictures.reason)
                 continue
             batch = batches.setdefault(len(pictures), {})
             batch[index] = pictures
@@ -306,8 +307,24 @@ class Client:
             answers |= self._of_batch(signature, batch)
         return [answers[index] for index in range(len(videos))]
 
-    def _pictures(self, video: Video) -> list[bytes]:
-        frames = video if isinstance(video, np.ndarray) else read_clip(video, self.clip_spec).frames
+    def _read_ahead(self, videos: Sequence[Video]) -> Iterator[list[bytes] | VideoError]:
+        """The pictures of each video, or why it cannot be read; the next ones are read while the server answers."""
+        if not all(isinstance(video, np.ndarray) for video in videos):
+            _ = self.clip_spec  # asked for once, not by each thread
+        waiting: collections.deque[Future[list[bytes] | VideoError]] = collections.deque()
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for video in videos:
+                waiting.append(pool.submit(self._pictures, video))
+                if len(waiting) > 2 * self._batch_size:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+    def _pictures(self, video: Video) -> list[bytes] | VideoError:
+        try:
+            frames = video if isinstance(video, np.ndarray) else read_clip(video, self.clip_spec).frames
+        except VideoError as error:
+            return error
         return encode_frames(frames, self._encoding, self._quality)
 
     def _of_batch(self, signature: str, batch: Mapping[int, list[bytes]]) -> dict[int, VideoAnswer]:

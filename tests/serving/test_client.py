@@ -2,6 +2,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
@@ -107,6 +108,26 @@ def test_clips_go_in_batches_and_come_back_in_order(url, model):
         for answer, row in zip(client.predict(mixed), rows, strict=True):
             check_classes(answer, row)
         assert client.predict([]) == []
+
+
+def test_the_next_videos_are_read_while_the_server_answers(client, videos, monkeypatch):
+    read, third_is_read, ask = [], threading.Event(), client.ask
+    client._batch_size = 1
+
+    def read_clip_seen(path, clip_spec):
+        read.append(path)
+        if len(read) == 3:
+            third_is_read.set()
+        return read_clip(path, clip_spec)
+
+    def ask_seen(signature, inputs):
+        assert third_is_read.wait(timeout=60)
+        return ask(signature, inputs)
+
+    assert client.clip_spec == SPEC
+    monkeypatch.setattr("sora_keras.serving.client.read_clip", read_clip_seen)
+    monkeypatch.setattr(client, "ask", ask_seen)
+    assert len(client.predict([videos[0], videos[2], videos[0]])) == 3
 
 
 def test_jpeg_is_what_the_server_decodes(url, model):
