@@ -21,7 +21,8 @@ def moving_mnist_metrics(predicted: np.ndarray, true: np.ndarray) -> dict[str, A
 
     Returns:
         `mse`, `mae`, `ssim` and `psnr` (infinite if one frame is exactly right); `mse_of_time_steps`, T numbers whose
-        mean is `mse`; and `num_sequences`.
+        mean is `mse`; `mse_interval`, the 95 % interval of `mse` by the spread over sequences (NaN for a single one);
+        and `num_sequences`.
 
     Raises:
         ValueError: if the shapes differ or are not as above, or the values of `true` do not lie in 0..1.
@@ -43,8 +44,11 @@ def moving_mnist_metrics(predicted: np.ndarray, true: np.ndarray) -> dict[str, A
         difference = predicted[index].astype(np.float64) - true[index]
         squared[index], absolute[index] = np.sum(difference**2), np.sum(np.abs(difference))
         similarity[index], decibels[index] = _clipped_measures(predicted[index], true[index])
+    mse_of_sequences = squared.mean(axis=1)
+    half_width = 1.96 * mse_of_sequences.std(ddof=1) / np.sqrt(num_sequences) if num_sequences > 1 else np.nan
     return {
         "mse": float(squared.mean()),
+        "mse_interval": (float(squared.mean() - half_width), float(squared.mean() + half_width)),
         "mae": float(absolute.mean()),
         "ssim": float(similarity.mean()),
         "psnr": float(decibels.mean()),

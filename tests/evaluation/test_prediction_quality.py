@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from sora_keras.data.datasets.moving_mnist import moving_mnist_dataset
 from sora_keras.evaluation.prediction_quality import moving_mnist_metrics
@@ -34,6 +35,10 @@ def test_as_written_out(channels):
     per_step = ((predicted - true) ** 2).sum(axis=(2, 3, 4)).mean(axis=0)
     np.testing.assert_allclose(metrics["mse_of_time_steps"], per_step, rtol=1e-5)
     assert metrics["num_sequences"] == 3
+    of_sequences = ((predicted - true).astype(float) ** 2).sum(axis=(2, 3, 4)).mean(axis=1)
+    interval = stats.norm.interval(0.95, of_sequences.mean(), stats.sem(of_sequences))
+    np.testing.assert_allclose(metrics["mse_interval"], interval, rtol=1e-4)
+    assert np.isnan(moving_mnist_metrics(predicted[:1], true[:1])["mse_interval"]).all()
 
 
 def test_by_hand():
