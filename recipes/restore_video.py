@@ -26,10 +26,8 @@ import numpy as np
 from sora_keras import Clip, ClipSpec, SoraEnhancer, apps, data, evaluation, layers, training, video
 
 LEAST_ROWS_OF_OTHERS, FIRST_SECOND, NUM_TESTED, MARGIN = 540, 1.0, 24, 2
-SIZES = {"deblock": (720, 360, 48)}  # at most: rows, rows of others, frames
-USUAL_SIZES = (270, 270, 120)
-NETWORKS = {"deblock": {"filters": 32, "num_blocks": 3}}
-BLOCK = 8  # pixels; H.264 works in them
+ROWS, NUM_FRAMES, FOLD_STAGES = 270, 120, (6,)
+ROWS_COMPRESSED, NUM_FRAMES_COMPRESSED, FOLD_STAGES_COMPRESSED = 720, 48, (12,)
 FRAMES_IN_BATCH, STAGES, LEARNING_RATE, FOLD_LEARNING_RATE, SEED = 12, (3, 4, 6), 3e-3, 1e-3, 0
 SIGMA, CRF, BLUR = 30.0, 40, 1.6
 SCALES = {"denoise": 1, "deblock": 1, "deblur": 1, "upscale_x4": 4}
@@ -49,13 +47,13 @@ SPOILERS = {
 def main(task: str, folder: Path, others: list[Path], steps: int, fold_steps: int, alone: bool, to: Path | None):
     start = time.perf_counter()
     keras.utils.set_random_seed(SEED)
-    rows, rows_of_others, num_frames = SIZES.get(task, USUAL_SIZES)
-    clips = read_videos([folder], rows, num_frames)
+    is_compressed = task == "deblock"
+    clips = read_videos([folder], *((ROWS_COMPRESSED, NUM_FRAMES_COMPRESSED) if is_compressed else (ROWS, NUM_FRAMES)))
     kept = to / "from_others" if to else None
     if kept and kept.exists():
         base = SoraEnhancer.from_preset(kept)
     else:
-        base = learn(read_videos(others, rows_of_others, num_frames, LEAST_ROWS_OF_OTHERS), task, steps, alone)
+        base = learn(read_videos(others, ROWS, NUM_FRAMES, LEAST_ROWS_OF_OTHERS), task, steps, alone)
         if kept:
             base.save_to_preset(kept)
     print(f"{task}: PSNR of {NUM_TESTED - 2 * MARGIN} frames in dB, SSIM, warping error x 1000, ms a frame", flush=True)
@@ -96,8 +94,7 @@ def learn(videos: dict[str, np.ndarray], task: str, steps: int, alone: bool) -> 
     print(f"learning from {len(videos)} other videos", flush=True)
     scale = SCALES[task]
     spec = ClipSpec(STAGES[0], PATCHES[scale] // scale, PATCHES[scale] // scale)
-    network = NETWORKS.get(task, {})
-    model = SoraEnhancer(mode="restore", clip_spec=spec, scale=scale, is_recurrent=not alone, **network)
+    model = SoraEnhancer(mode="restore", clip_spec=spec, scale=scale, is_recurrent=not alone)
     train(model, list(videos.values()), task, steps, STAGES, LEARNING_RATE)
     return model
 
@@ -105,7 +102,8 @@ def learn(videos: dict[str, np.ndarray], task: str, steps: int, alone: bool) -> 
 def go_on(base: SoraEnhancer, videos: list[np.ndarray], task: str, steps: int) -> SoraEnhancer:
     model = SoraEnhancer.from_config(base.get_config())
     model.set_weights(base.get_weights())
-    train(model, videos, task, steps, STAGES[-1:], FOLD_LEARNING_RATE)
+    stages = FOLD_STAGES_COMPRESSED if task == "deblock" else FOLD_STAGES
+    train(model, videos, task, steps, stages, FOLD_LEARNING_RATE)
     return model
 
 
@@ -115,10 +113,10 @@ def train(
     rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=learning_rate, warmup_steps=steps // 20)
     model.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0), loss="mae")
     side = PATCHES[model.scale]
-    spoiled, grid = ([spoil(of, task) for of in videos], BLOCK) if task == "deblock" else (None, 1)
+    spoiled = [spoil(of, task) for of in videos] if task == "deblock" else None
     for num_frames in stages:  # longer and longer clips: it learns to see first, then to remember
         spec = ClipSpec(num_frames, side, side)
-        pairs = data.patch_dataset(videos, spec, FRAMES_IN_BATCH // num_frames, spoiled, seed=num_frames, grid=grid)
+        pairs = data.patch_dataset(videos, spec, FRAMES_IN_BATCH // num_frames, spoiled, seed=num_frames)
         if spoiled is None:
             pairs = pairs.map(lambda good: (SPOILERS[task](good), {"frames": good}))
         model.fit(pairs, steps_per_epoch=steps // len(stages), shuffle=False, verbose=2)
@@ -127,6 +125,10 @@ def train(
 def spoil(good: np.ndarray, task: str) -> np.ndarray:
     if task != "deblock":
         return keras.ops.convert_to_numpy(SPOILERS[task](good[np.newaxis]))[0]
+    return np.concatenate([compress(good[at : at + NUM_TESTED]) for at in range(0, len(good), NUM_TESTED)])
+
+
+def compress(good: np.ndarray) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         video.write_video(path := Path(folder) / "compressed.mp4", good, quality=CRF)
         return np.stack([frame for _, frame in video.stream_frames(path)])

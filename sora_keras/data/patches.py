@@ -17,7 +17,6 @@ def patch_dataset(
     batch_size: int = 8,
     spoiled: Sequence[np.ndarray] | None = None,
     seed: int = 0,
-    grid: int = 1,
 ) -> Any:
     """Cut clips of `clip_spec`'s size out of videos, without end, at a random place and time, turned and mirrored.
 
@@ -30,16 +29,13 @@ def patch_dataset(
         batch_size: clips B in a batch.
         spoiled: the same videos, frame by frame, as they came out of what spoiled them.
         seed: the same seed makes the same clips.
-        grid: clips begin at rows and columns that are multiples of it. Compression works in blocks, and a network that
-            always meets their borders at the same places learns where they are; 8 suits H.264.
 
     Returns:
         A `tf.data.Dataset` of good clips `uint8 (B, T, H, W, 3)`; with `spoiled`, of pairs
         `(spoiled clips, {"frames": good clips})`, as `SoraEnhancer` trains on.
 
     Raises:
-        ValueError: if there is no video, one is smaller or shorter than a clip, a spoiled one has another shape, or
-            `grid` is less than 1.
+        ValueError: if there is no video, one is smaller or shorter than a clip, or a spoiled one has another shape.
 
     Example:
         >>> noise = FrameNoise(30.0)
@@ -47,14 +43,12 @@ def patch_dataset(
         >>> model.fit(clips.map(lambda good: (noise(good), {"frames": good})), steps_per_epoch=500, epochs=10)
     """
     pairs = _checked(videos, clip_spec, spoiled)
-    if grid < 1:
-        raise ValueError(f"`grid` must be at least 1, received {grid!r}.")
     shape = (batch_size, clip_spec.num_frames, clip_spec.height, clip_spec.width, 3)
 
     def batches() -> Iterator[tuple[np.ndarray, ...]]:
         generator = np.random.default_rng(seed)
         while True:
-            clips = [_cut(pairs[generator.integers(len(pairs))], clip_spec, generator, grid) for _ in range(batch_size)]
+            clips = [_cut(pairs[generator.integers(len(pairs))], clip_spec, generator) for _ in range(batch_size)]
             yield tuple(np.stack(parts) for parts in zip(*clips, strict=True))
 
     signature = tuple(tf.TensorSpec(shape, tf.uint8) for _ in pairs[0])
@@ -86,17 +80,15 @@ def _checked(
     return [(video,) for video in videos] if spoiled is None else list(zip(videos, spoiled, strict=True))
 
 
-def _cut(
-    videos: tuple[np.ndarray, ...], clip_spec: ClipSpec, generator: np.random.Generator, grid: int
-) -> list[np.ndarray]:
+def _cut(videos: tuple[np.ndarray, ...], clip_spec: ClipSpec, generator: np.random.Generator) -> list[np.ndarray]:
     """The same clip of a video and, if there is one, of its spoiled twin, each `uint8 (T, H, W, 3)`."""
     num_frames, height, width, _ = videos[0].shape
     fits_twice = num_frames >= 2 * clip_spec.num_frames
     every = 2 if fits_twice and generator.random() < 0.3 else 1
     length = (clip_spec.num_frames - 1) * every + 1
     start = generator.integers(num_frames - length + 1)
-    top = grid * generator.integers((height - clip_spec.height) // grid + 1)
-    left = grid * generator.integers((width - clip_spec.width) // grid + 1)
+    top = generator.integers(height - clip_spec.height + 1)
+    left = generator.integers(width - clip_spec.width + 1)
     is_mirrored, is_upside_down, is_backwards, is_turned = generator.random(4) < 0.5
     is_turned &= clip_spec.height == clip_spec.width
     clips = []

@@ -43,14 +43,6 @@ def test_squares_are_turned_as_well():
     assert 0 < sum(turned) < len(turned)
 
 
-def test_windows_begin_on_the_grid():
-    spec = ClipSpec(num_frames=2, height=4, width=4)
-    clips = np.concatenate([batch.numpy() for batch in patch_dataset([numbered(5, 14, 23)], spec, 60, grid=5).take(2)])
-    firsts = clips.min(axis=(1, 2, 3))
-    assert {row for _, row, _ in firsts} == {0, 5, 10}
-    assert {column for *_, column in firsts} == {0, 5, 10, 15}
-
-
 def test_pairs_are_cut_alike_and_seeds_repeat():
     good = numbered(8, 10, 10)
     first, second = (next(iter(patch_dataset([good], SPEC, 6, spoiled=[good + 100], seed=seed))) for seed in (7, 7))
@@ -65,7 +57,5 @@ def test_videos_too_small_and_pairs_that_differ_are_refused():
         patch_dataset([numbered(9, 9, 9), numbered(3, 4, 5)], SPEC)
     with pytest.raises(ValueError, match=r"received \[\(9, 9, 8, 3\)\]"):
         patch_dataset([numbered(9, 9, 9)], SPEC, spoiled=[numbered(9, 9, 8)])
-    with pytest.raises(ValueError, match="`grid` must be at least 1, received -3"):
-        patch_dataset([numbered(9, 9, 9)], SPEC, grid=-3)
     with pytest.raises(ValueError, match="received none"):
         patch_dataset([], SPEC)
