@@ -26,9 +26,10 @@ import numpy as np
 from sora_keras import Clip, ClipSpec, SoraEnhancer, apps, data, evaluation, layers, training, video
 
 LEAST_ROWS_OF_OTHERS, FIRST_SECOND, NUM_TESTED, MARGIN = 540, 1.0, 24, 2
-ROWS, NUM_FRAMES, FOLD_STAGES = 270, 120, (6,)
-ROWS_COMPRESSED, NUM_FRAMES_COMPRESSED, FOLD_STAGES_COMPRESSED = 720, 48, (12,)
-FRAMES_IN_BATCH, STAGES, LEARNING_RATE, FOLD_LEARNING_RATE, SEED = 12, (3, 4, 6), 3e-3, 1e-3, 0
+ROWS, NUM_FRAMES = 270, 120
+FRAMES_IN_BATCH, LEARNING_RATE, FOLD_LEARNING_RATE, SEED = 12, 3e-3, 1e-3, 0
+STAGES, STAGES_COMPRESSED = (3, 4, 6), (3, 6, 12, 24)  # frames of a clip
+ROWS_COMPRESSED = 720
 SIGMA, CRF, BLUR = 30.0, 40, 1.6
 SCALES = {"denoise": 1, "deblock": 1, "deblur": 1, "upscale_x4": 4}
 PATCHES = {1: 64, 4: 128}  # by scale, pixels of the good frames
@@ -47,13 +48,12 @@ SPOILERS = {
 def main(task: str, folder: Path, others: list[Path], steps: int, fold_steps: int, alone: bool, to: Path | None):
     start = time.perf_counter()
     keras.utils.set_random_seed(SEED)
-    is_compressed = task == "deblock"
-    clips = read_videos([folder], *((ROWS_COMPRESSED, NUM_FRAMES_COMPRESSED) if is_compressed else (ROWS, NUM_FRAMES)))
+    clips = read_videos([folder], ROWS_COMPRESSED if task == "deblock" else ROWS)
     kept = to / "from_others" if to else None
     if kept and kept.exists():
         base = SoraEnhancer.from_preset(kept)
     else:
-        base = learn(read_videos(others, ROWS, NUM_FRAMES, LEAST_ROWS_OF_OTHERS), task, steps, alone)
+        base = learn(read_videos(others, ROWS, LEAST_ROWS_OF_OTHERS), task, steps, alone)
         if kept:
             base.save_to_preset(kept)
     print(f"{task}: PSNR of {NUM_TESTED - 2 * MARGIN} frames in dB, SSIM, warping error x 1000, ms a frame", flush=True)
@@ -74,14 +74,14 @@ def main(task: str, folder: Path, others: list[Path], steps: int, fold_steps: in
         ship(model, metrics[network], folder, to, time.perf_counter() - start, num_clips)
 
 
-def read_videos(folders: list[Path], rows: int, num_frames: int, least_rows: int = 0) -> dict[str, np.ndarray]:
+def read_videos(folders: list[Path], rows: int, least_rows: int = 0) -> dict[str, np.ndarray]:
     """Name -> frames `uint8 (T, H, W, 3)`, H at most `rows`, of each video that has enough of them, and enough rows."""
     videos = {}
     paths = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix in (".mp4", ".avi", ".264"))
     for path in paths:
         stream = (frame for seconds, frame in video.stream_frames(path) if seconds >= FIRST_SECOND)
         frames = []
-        for frame in itertools.islice(stream, num_frames if video.probe(path).height >= least_rows else 0):
+        for frame in itertools.islice(stream, NUM_FRAMES if video.probe(path).height >= least_rows else 0):
             height = min(rows, frame.shape[0])
             width = 4 * round(frame.shape[1] * height / frame.shape[0] / 4)
             frames.append(cv2.resize(frame, (width, height // 4 * 4), interpolation=cv2.INTER_AREA))
@@ -95,15 +95,16 @@ def learn(videos: dict[str, np.ndarray], task: str, steps: int, alone: bool) -> 
     scale = SCALES[task]
     spec = ClipSpec(STAGES[0], PATCHES[scale] // scale, PATCHES[scale] // scale)
     model = SoraEnhancer(mode="restore", clip_spec=spec, scale=scale, is_recurrent=not alone)
-    train(model, list(videos.values()), task, steps, STAGES, LEARNING_RATE)
+    stages = STAGES_COMPRESSED if task == "deblock" else STAGES
+    train(model, list(videos.values()), task, steps, stages, LEARNING_RATE)
     return model
 
 
 def go_on(base: SoraEnhancer, videos: list[np.ndarray], task: str, steps: int) -> SoraEnhancer:
     model = SoraEnhancer.from_config(base.get_config())
     model.set_weights(base.get_weights())
-    stages = FOLD_STAGES_COMPRESSED if task == "deblock" else FOLD_STAGES
-    train(model, videos, task, steps, stages, FOLD_LEARNING_RATE)
+    if steps:
+        train(model, videos, task, steps, STAGES[-1:], FOLD_LEARNING_RATE)
     return model
 
 
@@ -116,7 +117,7 @@ def train(
     spoiled = [spoil(of, task) for of in videos] if task == "deblock" else None
     for num_frames in stages:  # longer and longer clips: it learns to see first, then to remember
         spec = ClipSpec(num_frames, side, side)
-        pairs = data.patch_dataset(videos, spec, FRAMES_IN_BATCH // num_frames, spoiled, seed=num_frames)
+        pairs = data.patch_dataset(videos, spec, max(1, FRAMES_IN_BATCH // num_frames), spoiled, seed=num_frames)
         if spoiled is None:
             pairs = pairs.map(lambda good: (SPOILERS[task](good), {"frames": good}))
         model.fit(pairs, steps_per_epoch=steps // len(stages), shuffle=False, verbose=2)
