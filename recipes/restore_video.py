@@ -5,11 +5,12 @@ TASK is denoise (Gaussian noise of sigma 30), deblock (H.264 at a constant rate 
 of sigma 1.6) or upscale_x4 (a fourth of the height and width). Time and figures: see README.md.
 
 A network learns first from those videos of the other folders that have 540 rows; none of them is tested. Then, for each
-video of FOLDER, a copy of it goes on with the rest of FOLDER, and restores that video frame by frame. All are scaled to
-270 rows first, which rids them of most of what their own compression did; for deblocking those of FOLDER keep their
-size, as it is compression at that size that is to be undone. `--alone` trains a network of single frames instead.
-`--to` writes a preset that has learned from all of FOLDER, with nothing left to test it on; for denoising, from noise
-of sigma 5 to 55. It also keeps what was learned from the other folders, for another call to go on from.
+video of FOLDER, a copy of it goes on with the rest of FOLDER, unless `--fold-steps` is 0, and restores that video frame
+by frame. All are scaled to 270 rows first, which rids them of most of what their own compression did; for deblocking
+those of FOLDER keep their size, as it is compression at that size that is to be undone. `--alone` trains a network of
+single frames instead. `--to` writes a preset that has learned from all of FOLDER, with nothing left to test it on; for
+denoising, from noise of sigma 5 to 55. It also keeps what was learned from the other folders, for another call to go on
+from.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from sora_keras import Clip, ClipSpec, SoraEnhancer, apps, data, evaluation, lay
 LEAST_ROWS_OF_OTHERS, FIRST_SECOND, NUM_TESTED, MARGIN = 540, 1.0, 24, 2
 ROWS, NUM_FRAMES = 270, 120
 FRAMES_IN_BATCH, LEARNING_RATE, FOLD_LEARNING_RATE, SEED = 12, 3e-3, 1e-3, 0
-STAGES, STAGES_COMPRESSED = (3, 4, 6), (3, 6, 12, 24)  # frames of a clip
+STAGES, STAGES_COMPRESSED = (3, 4, 6), (6, 12)  # frames of a clip
 ROWS_COMPRESSED = 720
 SIGMA, CRF, BLUR = 30.0, 40, 1.6
 SCALES = {"denoise": 1, "deblock": 1, "deblur": 1, "upscale_x4": 4}
@@ -95,8 +96,9 @@ def learn(videos: dict[str, np.ndarray], task: str, steps: int, alone: bool) -> 
     scale = SCALES[task]
     spec = ClipSpec(STAGES[0], PATCHES[scale] // scale, PATCHES[scale] // scale)
     model = SoraEnhancer(mode="restore", clip_spec=spec, scale=scale, is_recurrent=not alone)
-    stages = STAGES_COMPRESSED if task == "deblock" else STAGES
-    train(model, list(videos.values()), task, steps, stages, LEARNING_RATE)
+    train(model, list(videos.values()), task, steps, STAGES, LEARNING_RATE)
+    if task == "deblock":  # what the first frame of a group of pictures shows is worth remembering for long
+        train(model, list(videos.values()), task, steps // 2, STAGES_COMPRESSED, FOLD_LEARNING_RATE)
     return model
 
 
@@ -117,7 +119,7 @@ def train(
     spoiled = [spoil(of, task) for of in videos] if task == "deblock" else None
     for num_frames in stages:  # longer and longer clips: it learns to see first, then to remember
         spec = ClipSpec(num_frames, side, side)
-        pairs = data.patch_dataset(videos, spec, max(1, FRAMES_IN_BATCH // num_frames), spoiled, seed=num_frames)
+        pairs = data.patch_dataset(videos, spec, FRAMES_IN_BATCH // num_frames, spoiled, seed=num_frames)
         if spoiled is None:
             pairs = pairs.map(lambda good: (SPOILERS[task](good), {"frames": good}))
         model.fit(pairs, steps_per_epoch=steps // len(stages), shuffle=False, verbose=2)

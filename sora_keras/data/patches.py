@@ -21,8 +21,7 @@ def patch_dataset(
     """Cut clips of `clip_spec`'s size out of videos, without end, at a random place and time, turned and mirrored.
 
     What a network that restores needs: many small windows on true pixels, never resized. Each video is as likely as any
-    other. A clip runs forwards or backwards, at the video's rate or twice that where it is long enough; with `spoiled`
-    as the videos do, because what compression does to a frame depends on those before it.
+    other. A clip runs forwards or backwards, at the video's rate or twice that where it is long enough.
 
     Args:
         videos: `uint8 (T, H, W, 3)`, or memory maps of that.
@@ -84,16 +83,14 @@ def _checked(
 def _cut(videos: tuple[np.ndarray, ...], clip_spec: ClipSpec, generator: np.random.Generator) -> list[np.ndarray]:
     """The same clip of a video and, if there is one, of its spoiled twin, each `uint8 (T, H, W, 3)`."""
     num_frames, height, width, _ = videos[0].shape
-    keeps_order = len(videos) > 1
     fits_twice = num_frames >= 2 * clip_spec.num_frames
-    every = 2 if fits_twice and generator.random() < 0.3 and not keeps_order else 1
+    every = 2 if fits_twice and generator.random() < 0.3 else 1
     length = (clip_spec.num_frames - 1) * every + 1
     start = generator.integers(num_frames - length + 1)
     top = generator.integers(height - clip_spec.height + 1)
     left = generator.integers(width - clip_spec.width + 1)
     is_mirrored, is_upside_down, is_backwards, is_turned = generator.random(4) < 0.5
     is_turned &= clip_spec.height == clip_spec.width
-    is_backwards &= not keeps_order
     clips = []
     for video in videos:
         clip = video[start : start + length : every, top : top + clip_spec.height, left : left + clip_spec.width]

@@ -52,14 +52,6 @@ def test_pairs_are_cut_alike_and_seeds_repeat():
     assert np.any(other.numpy() != first[1]["frames"].numpy())
 
 
-def test_pairs_run_as_the_videos_do():
-    good = numbered(20, 9, 30)
-    pairs = patch_dataset([good], SPEC, 50, spoiled=[good]).take(2)
-    seen = [differences(clip) for bad, _ in pairs.as_numpy_iterator() for clip in bad]
-    assert {step[0] for step in seen} == {(1, 0, 0)}
-    assert len({step[1:] for step in seen}) == 4
-
-
 def test_videos_too_small_and_pairs_that_differ_are_refused():
     with pytest.raises(ValueError, match=r"3 frames of 4 x 6 pixels, received \(3, 4, 5, 3\) as video 1"):
         patch_dataset([numbered(9, 9, 9), numbered(3, 4, 5)], SPEC)
