@@ -10,7 +10,7 @@ by frame. All are scaled to 270 rows first, which rids them of most of what thei
 those of FOLDER keep their size, as it is compression at that size that is to be undone. `--alone` trains a network of
 single frames instead. `--to` writes a preset that has learned from all of FOLDER, with nothing left to test it on; for
 denoising, from noise of sigma 5 to 55. It also keeps what was learned from the other folders, for another call to go on
-from.
+from; with no `--fold-steps` that is all it keeps.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def main(task: str, folder: Path, others: list[Path], steps: int, fold_steps: in
             found.setdefault(name, []).append(scores(restore, bad, good, task == "upscale_x4"))
             show(held_out, name, found[name][-1:])
     metrics = {name: show("mean", name, values) for name, values in found.items()}
-    if to:
+    if to and fold_steps:
         model = go_on(base, list(clips.values()), PRESETS.get(task, task), fold_steps)
         num_clips = (steps + fold_steps) * FRAMES_IN_BATCH // model.clip_spec.num_frames
         ship(model, metrics[network], folder, to, time.perf_counter() - start, num_clips)
