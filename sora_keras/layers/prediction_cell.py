@@ -9,7 +9,7 @@ from keras import layers, ops
 
 from sora_keras.layers.cell_mixing import mix_cells
 from sora_keras.layers.conv_lstm_cell import ConvLSTMCell
-from sora_keras.layers.folding import unfold
+from sora_keras.layers.folding import fold, unfold
 from sora_keras.layers.local_motion import LocalMotion
 
 # Logits of what is the better guess while nothing is learned: that all stays where it is, and little is painted.
@@ -58,7 +58,7 @@ class PredictionCell(layers.Layer):
         self.num_motions = num_motions
         self.cell_size = cell_size
         fine, middle, coarse = self.filters
-        self.read = layers.Conv2D(3 * fine, 3 * cell_size, cell_size, padding="same", name="read")
+        self.read = layers.Conv2D(3 * fine, 3, padding="same", name="read")
         self.read_on = _convolution(fine, 3, 1, "read_on")
         self.shrink = _convolution(middle, 3, 2, "shrink")
         self.shrink_more = _convolution(coarse, 3, 2, "shrink_more")
@@ -79,7 +79,7 @@ class PredictionCell(layers.Layer):
             raise ValueError(f"Frames must have sides of multiples of {unit} pixels, received {height} x {width}.")
         fine, middle, coarse = self.filters
         sizes = [(None, height // size, width // size) for size in (self.cell_size, 2 * self.cell_size, unit)]
-        self.read.build((None, height, width, 2 * self.frame_shape[-1]))
+        self.read.build((*sizes[0], 2 * self.cell_size**2 * self.frame_shape[-1]))
         self.read_on.build((*sizes[0], 2 * fine))
         self.shrink.build((*sizes[0], fine))
         self.remember.build((*sizes[1], middle))
@@ -114,7 +114,9 @@ class PredictionCell(layers.Layer):
 
     def _see(self, frame: Any, before: Any) -> Any:
         """Two frames to features of their cells. Products of filters answer to motion, whatever it is that moves."""
-        maps, left, right = ops.split(self.read(ops.concatenate([frame, before], axis=-1)), 3, axis=-1)
+        # The same sums as over 12 x 12 pixels in steps of four, but their gradient takes a CPU a tenth of the time.
+        cells = fold(ops.concatenate([frame, before], axis=-1), self.cell_size)
+        maps, left, right = ops.split(self.read(cells), 3, axis=-1)
         return self.read_on(ops.concatenate([ops.leaky_relu(maps), left * right], axis=-1))
 
     def _compose(self, frame: Any, decoded: Any) -> Any:

@@ -57,7 +57,9 @@ class ScheduledSampling(keras.layers.Layer):
 
     def build(self, frames_shape: Any) -> None:
         """The count of batches."""
-        self.steps_done = self.add_weight((), "zeros", dtype="float32", trainable=False, name="steps_done")
+        self.steps_done = self.add_weight(
+            (), "zeros", dtype="float32", trainable=False, autocast=False, name="steps_done"
+        )
 
     def call(self, frames: Any, training: bool | None = None) -> Any:
         """Draw for each clip and frame; count."""
@@ -65,7 +67,7 @@ class ScheduledSampling(keras.layers.Layer):
         is_read = ops.ones((batch_size, num_frames), frames.dtype)
         if training and self.num_context_frames is not None:
             share = self.steps_done / self.num_steps if self.num_steps else 1.0
-            draws = keras.random.uniform((batch_size, num_frames), seed=self.seed_generator)
+            draws = keras.random.uniform((batch_size, num_frames), dtype="float32", seed=self.seed_generator)
             is_context = ops.arange(num_frames) < self.num_context_frames
             is_read = ops.cast(ops.logical_or(is_context, draws >= share), frames.dtype)
             self.steps_done.assign(self.steps_done + 1.0)

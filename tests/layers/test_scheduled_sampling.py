@@ -44,6 +44,17 @@ def test_training_goes_on_where_the_saved_weights_stopped():
     assert plane(other)[:, 2:].mean() == pytest.approx(0.5, abs=0.04)
 
 
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_counts_beyond_what_half_precision_can(policy):
+    layer = ScheduledSampling(2, num_steps=4098, dtype=policy)
+    layer.build(FRAMES.shape)
+    for steps_done in (256, 2048):  # from here on x + 1 == x in bfloat16, in float16
+        layer.steps_done.assign(steps_done)
+        read = keras.ops.convert_to_numpy(layer(FRAMES[..., :1], training=True))[:, :, 0, 0, -1].astype(np.float32)
+        assert float(layer.steps_done) == steps_done + 1
+        assert 1 - read[:, 2:].mean() == pytest.approx(steps_done / 4098, abs=0.04)
+
+
 def test_config_round_trip():
     layer = ScheduledSampling.from_config(ScheduledSampling(3, num_steps=7, seed=5).get_config())
     assert (layer.num_context_frames, layer.num_steps, layer.seed) == (3, 7, 5)

@@ -5,6 +5,7 @@ import pytest
 from sora_keras.data.datasets.moving_mnist import moving_mnist_sequences
 from sora_keras.data.idx import read_idx
 from sora_keras.models.generator import SoraGenerator
+from sora_keras.training import layer_precision
 from sora_keras.video.clip import ClipSpec
 
 SPEC = ClipSpec(num_frames=5, height=16, width=32)
@@ -62,6 +63,20 @@ def test_training_without_true_frames_is_the_rollout():
     shown = model.evaluate(inputs, targets, verbose=0)
     assert shown == pytest.approx(np.mean((model.predict(inputs, verbose=0) - targets) ** 2), rel=1e-5)
     assert abs(shown - trained) > 1e-3
+
+
+@pytest.mark.parametrize("num_motions", [0, 2])
+def test_learns_in_half_precision(num_motions):
+    arguments = {"num_motions": num_motions, "num_context_frames": 2, "sampling_steps": 2}
+    model, frames = generator(**arguments), random_frames()
+    expected = model.predict(frames, verbose=0)
+    with layer_precision("mixed_bfloat16"):
+        half = generator(**arguments)
+    half.set_weights(model.get_weights())
+    np.testing.assert_allclose(half.predict(frames, verbose=0), expected, atol=4.0)  # eight bits of 255, added up
+    losses = half.fit(frames[:, :-1], frames[:, 1:], epochs=4, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    assert {weight.dtype for weight in half.weights} == {"float32"}
 
 
 @pytest.mark.slow
