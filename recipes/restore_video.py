@@ -15,7 +15,6 @@ from; with no `--fold-steps` that is all it keeps.
 
 import argparse
 import itertools
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -57,7 +56,7 @@ def main(task: str, folder: Path, others: list[Path], steps: int, fold_steps: in
         base = learn(read_videos(others, ROWS, LEAST_ROWS_OF_OTHERS), task, steps, alone)
         if kept:
             base.save_to_preset(kept)
-    print(f"{task}: PSNR of {NUM_TESTED - 2 * MARGIN} frames in dB, SSIM, warping error x 1000, ms a frame", flush=True)
+    print(f"{task}: PSNR of {NUM_TESTED - 2 * MARGIN} frames in dB, SSIM, warping error x 1000", flush=True)
     network = "network of single frames" if alone else "recurrent network"
     found: dict[str, list[tuple[float, ...]]] = {}
     for held_out, frames in clips.items():
@@ -66,7 +65,7 @@ def main(task: str, folder: Path, others: list[Path], steps: int, fold_steps: in
         model = go_on(base, [of for name, of in clips.items() if name != held_out], task, fold_steps)
         contestants = without_training(task) | {network: lambda bad, model=model: apps.restored_frames(bad, model)}
         for name, restore in contestants.items():
-            found.setdefault(name, []).append(scores(restore, bad, good, task == "upscale_x4"))
+            found.setdefault(name, []).append(scores(restore(bad), good, task == "upscale_x4"))
             show(held_out, name, found[name][-1:])
     metrics = {name: show("mean", name, values) for name, values in found.items()}
     if to and fold_steps:
@@ -126,52 +125,42 @@ def train(
 
 
 def spoil(good: np.ndarray, task: str) -> np.ndarray:
-    if task != "deblock":
-        return keras.ops.convert_to_numpy(SPOILERS[task](good[np.newaxis]))[0]
-    return np.concatenate([compress(good[at : at + NUM_TESTED]) for at in range(0, len(good), NUM_TESTED)])
-
-
-def compress(good: np.ndarray) -> np.ndarray:
-    with tempfile.TemporaryDirectory() as folder:
-        video.write_video(path := Path(folder) / "compressed.mp4", good, quality=CRF)
-        return np.stack([frame for _, frame in video.stream_frames(path)])
+    if task == "deblock":
+        return video.compressed_frames(good, CRF, NUM_TESTED)
+    return keras.ops.convert_to_numpy(SPOILERS[task](good[np.newaxis]))[0]
 
 
 def without_training(task: str) -> dict[str, Callable[[np.ndarray], Iterable[np.ndarray]]]:
-    def nonlocal_means(bad: np.ndarray) -> Iterable[np.ndarray]:
-        for at in range(len(bad)):
-            seen = MARGIN <= at < len(bad) - MARGIN
-            yield cv2.fastNlMeansDenoisingMulti(bad, at, 3, None, 0.9 * SIGMA, 7, 15) if seen else bad[at]
+    def nonlocal_means(bad: np.ndarray) -> list[np.ndarray]:
+        seen = range(MARGIN, len(bad) - MARGIN)
+        return [
+            cv2.fastNlMeansDenoisingMulti(bad, at, 3, None, 0.9 * SIGMA, 7, 15) if at in seen else bad[at]
+            for at in range(len(bad))
+        ]
 
-    def along_motion(bad: np.ndarray) -> Iterable[np.ndarray]:
+    def along_motion(bad: np.ndarray) -> np.ndarray:
         return video.denoise_along_motion(Clip(bad, np.arange(len(bad)) / 25), SIGMA).frames
 
     if task == "upscale_x4":
-        return {"bicubic": lambda bad: (cv2.resize(of, None, None, 4, 4, cv2.INTER_CUBIC) for of in bad)}
-    return {"input": iter} | ({"along motion": along_motion, "NLM": nonlocal_means} if task == "denoise" else {})
+        return {"bicubic": lambda bad: [cv2.resize(of, None, None, 4, 4, cv2.INTER_CUBIC) for of in bad]}
+    return {"input": list} | ({"along motion": along_motion, "NLM": nonlocal_means} if task == "denoise" else {})
 
 
-def scores(restore: Callable, bad: np.ndarray, good: np.ndarray, is_luma: bool) -> tuple[float, ...]:
-    """PSNR, SSIM, warping error, ms a frame: of what gives them one by one the median, as the first takes longer."""
-    start = time.perf_counter()
-    frames, times = [], []
-    for frame in (made := restore(bad)):
-        frames.append(np.clip(np.rint(frame), 0, 255).astype(np.uint8))
-        times.append(time.perf_counter())
-    seconds = (times[-1] - start) / len(bad) if isinstance(made, np.ndarray) else np.median(np.diff(times))
-    restored, good = np.stack(frames)[MARGIN:-MARGIN], good[MARGIN:-MARGIN]
+def scores(restored: Iterable[np.ndarray], good: np.ndarray, is_luma: bool) -> tuple[float, float, float]:
+    """PSNR, SSIM and warping error."""
+    restored = np.stack([np.clip(np.rint(frame), 0, 255).astype(np.uint8) for frame in restored])[MARGIN:-MARGIN]
+    good = good[MARGIN:-MARGIN]
     psnr, ssim = (measure(restored, good, is_luma).mean() for measure in (evaluation.psnr, evaluation.ssim))
-    unsteady = 1000 * np.nanmean(evaluation.warping_error(restored, good))
-    return psnr, ssim, unsteady, 1000 * seconds
+    return psnr, ssim, 1000 * np.nanmean(evaluation.warping_error(restored, good))
 
 
 def show(where: str, name: str, values: list[tuple[float, ...]]) -> dict[str, float | tuple[float, float]]:
     """Print means over clips, and return the PSNR with its 95 % bootstrap interval."""
-    psnr, ssim, unsteady, milliseconds = np.mean(values, axis=0)
+    psnr, ssim, unsteady = np.mean(values, axis=0)
     drawn = np.random.default_rng(0).integers(len(values), size=(2000, len(values)))
     low, high = np.quantile(np.array(values)[drawn, 0].mean(axis=1), (0.025, 0.975))
     interval = f"({low:.2f} to {high:.2f})" if len(values) > 1 else ""
-    print(f"{where:14} {name:24} {psnr:6.2f} {interval} {ssim:6.4f} {unsteady:7.3f} {milliseconds:7.1f}", flush=True)
+    print(f"{where:14} {name:24} {psnr:6.2f} {interval} {ssim:6.4f} {unsteady:7.3f}", flush=True)
     return {"psnr": psnr, "psnr_interval": (low, high)}
 
 

@@ -1,6 +1,7 @@
 """Video files to clips and back, and clips to cleaner clips: NumPy, PyAV and OpenCV, never TensorFlow."""
 
 from sora_keras.video.clip import Clip, ClipSpec
+from sora_keras.video.compression import compressed_frames
 from sora_keras.video.cutting import cut_video
 from sora_keras.video.denoising import (
     bilateral_over_space,
@@ -31,6 +32,7 @@ __all__ = [
     "VideoError",
     "VideoInfo",
     "bilateral_over_space",
+    "compressed_frames",
     "cut_video",
     "denoise_along_motion",
     "detect_people",
