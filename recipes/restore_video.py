@@ -14,6 +14,7 @@ from; with no `--fold-steps` that is all it keeps.
 """
 
 import argparse
+import functools
 import itertools
 import time
 from collections.abc import Callable, Iterable
@@ -95,9 +96,10 @@ def learn(videos: dict[str, np.ndarray], task: str, steps: int, alone: bool) -> 
     scale = SCALES[task]
     spec = ClipSpec(STAGES[0], PATCHES[scale] // scale, PATCHES[scale] // scale)
     model = SoraEnhancer(mode="restore", clip_spec=spec, scale=scale, is_recurrent=not alone)
-    train(model, list(videos.values()), task, steps, STAGES, LEARNING_RATE)
+    pairs = pairs_of(list(videos.values()), task)
+    train(model, pairs, steps, STAGES, LEARNING_RATE)
     if task == "deblock":  # what the first frame of a group of pictures shows is worth remembering for long
-        train(model, list(videos.values()), task, steps // 2, STAGES_COMPRESSED, FOLD_LEARNING_RATE)
+        train(model, pairs, steps // 2, STAGES_COMPRESSED, FOLD_LEARNING_RATE)
     return model
 
 
@@ -105,23 +107,26 @@ def go_on(base: SoraEnhancer, videos: list[np.ndarray], task: str, steps: int) -
     model = SoraEnhancer.from_config(base.get_config())
     model.set_weights(base.get_weights())
     if steps:
-        train(model, videos, task, steps, STAGES[-1:], FOLD_LEARNING_RATE)
+        train(model, pairs_of(videos, task), steps, STAGES[-1:], FOLD_LEARNING_RATE)
     return model
 
 
-def train(
-    model: SoraEnhancer, videos: list[np.ndarray], task: str, steps: int, stages: tuple[int, ...], learning_rate: float
-) -> None:
+def pairs_of(videos: list[np.ndarray], task: str) -> Callable:
+    """What makes a dataset of bad and good patches from a `ClipSpec`, a batch size and a seed."""
+    if task == "deblock":
+        return functools.partial(data.patch_dataset, videos, spoiled=[spoil(of, task) for of in videos])
+    return lambda *arguments, **named: data.patch_dataset(videos, *arguments, **named).map(
+        lambda good: (SPOILERS[task](good), {"frames": good})
+    )
+
+
+def train(model: SoraEnhancer, pairs: Callable, steps: int, stages: tuple[int, ...], learning_rate: float) -> None:
     rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=learning_rate, warmup_steps=steps // 20)
     model.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0), loss="mae")
     side = PATCHES[model.scale]
-    spoiled = [spoil(of, task) for of in videos] if task == "deblock" else None
     for num_frames in stages:  # longer and longer clips: it learns to see first, then to remember
-        spec = ClipSpec(num_frames, side, side)
-        pairs = data.patch_dataset(videos, spec, FRAMES_IN_BATCH // num_frames, spoiled, seed=num_frames)
-        if spoiled is None:
-            pairs = pairs.map(lambda good: (SPOILERS[task](good), {"frames": good}))
-        model.fit(pairs, steps_per_epoch=steps // len(stages), shuffle=False, verbose=2)
+        patches = pairs(ClipSpec(num_frames, side, side), FRAMES_IN_BATCH // num_frames, seed=num_frames)
+        model.fit(patches, steps_per_epoch=steps // len(stages), shuffle=False, verbose=2)
 
 
 def spoil(good: np.ndarray, task: str) -> np.ndarray:
