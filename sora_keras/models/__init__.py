@@ -3,6 +3,7 @@
 from sora_keras.models.backbone import SoraBackbone
 from sora_keras.models.classifier import SoraClassifier
 from sora_keras.models.clip_vae import ClipVAE
+from sora_keras.models.convolution_muon import ConvolutionMuon
 from sora_keras.models.describe import ModelDescription, describe_model
 from sora_keras.models.efficientnet_lite import EfficientNetLite0, efficientnet_lite0_weights
 from sora_keras.models.enhancer import SoraEnhancer
@@ -19,6 +20,7 @@ from sora_keras.models.youtube8m import youtube8m_model
 
 __all__ = [
     "ClipVAE",
+    "ConvolutionMuon",
     "EfficientNetLite0",
     "FeatureGAN",
     "FrameInterpolator",
