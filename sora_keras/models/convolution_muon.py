@@ -1,4 +1,4 @@
-"""Gradients of kernels in, steps of which each turns the kernel's outputs alike far: Muon, for convolutions too."""
+"""Gradients in, steps out that move every direction of a kernel alike: Muon, for convolutions too."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ class ConvolutionMuon(keras.optimizers.Muon):
     A kernel `(rows, columns, ..., C, F)` is a matrix of F columns. Its step is made nearly orthogonal, so that the
     directions in which gradients are small move as far as the others, and scaled to the size of Adam's: learning rates
     are like Adam's, or twice that. Biases and scales get Adam's steps. A network of convolutions that sees each clip
-    once learns more from as many clips; what it costs a step does not depend on the batch.
+    once learns more from as many clips; what it costs a step does not depend on the batch. Give `global_clipnorm` with
+    recurrent networks: nothing else bounds what one large gradient leaves in the momentum, and they go astray.
 
     Args:
         learning_rate: a number, or a schedule such as `warmup_cosine`.
@@ -29,10 +30,11 @@ class ConvolutionMuon(keras.optimizers.Muon):
         **kwargs: those of `keras.optimizers.Muon`.
 
     Raises:
-        RuntimeError: with Keras before 3.13, whose own Muon fails on TensorFlow. Those later need Python 3.11.
+        RuntimeError: with Keras before 3.13, whose own Muon fails on TensorFlow. From 3.13 on Keras needs Python 3.11.
 
     Example:
-        >>> model.compile(ConvolutionMuon(warmup_cosine(6e-3, num_steps), exclude_layers=["motions", "paint"]), "mse")
+        >>> rate = warmup_cosine(4e-3, num_steps)
+        >>> model.compile(ConvolutionMuon(rate, exclude_layers=["motions", "paint"], global_clipnorm=1.0), "mse")
 
     Reference:
         Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024,
@@ -63,7 +65,9 @@ class ConvolutionMuon(keras.optimizers.Muon):
 
     def _should_use_adamw(self, variable: Any) -> bool:
         """What Keras asks of each variable: whether it is no kernel, or excluded."""
-        return len(variable.shape) < 2 or any(re.search(of, variable.path) for of in self.exclude_layers)
+        if len(variable.shape) > 2:
+            return any(re.search(of, variable.path) for of in self.exclude_layers)
+        return super()._should_use_adamw(variable)
 
     def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
         """A step of a kernel to one that is nearly orthogonal as a matrix."""
