@@ -6,11 +6,11 @@ of sigma 1.6) or upscale_x4 (a fourth of the height and width). Time and figures
 
 A network learns first from those videos of the other folders that have 540 rows; none of them is tested. Then, for each
 video of FOLDER, a copy of it goes on with the rest of FOLDER, unless `--fold-steps` is 0, and restores that video frame
-by frame. All are scaled to 270 rows first, which rids them of most of what their own compression did; for deblocking
-those of FOLDER keep their size, as it is compression at that size that is to be undone. `--alone` trains a network of
-single frames instead. `--to` writes a preset that has learned from all of FOLDER, with nothing left to test it on; for
-denoising, from noise of sigma 5 to 55. It also keeps what was learned from the other folders, for another call to go on
-from; with no `--fold-steps` that is all it keeps.
+by frame, and once more with a look at the frames to come. All are scaled to 270 rows first, which rids them of most of
+what their own compression did; for deblocking those of FOLDER keep their size, as it is compression at that size that
+is to be undone. `--alone` trains a network of single frames instead. `--to` writes a preset that has learned from all
+of FOLDER, with nothing left to test it on; for denoising, from noise of sigma 5 to 55. It also keeps what was learned
+from the other folders, for another call to go on from; with no `--fold-steps` that is all it keeps.
 """
 
 import argparse
@@ -24,9 +24,9 @@ import cv2
 import keras
 import numpy as np
 
-from sora_keras import Clip, ClipSpec, SoraEnhancer, apps, data, evaluation, layers, training, video
+from sora_keras import Clip, ClipSpec, SoraEnhancer, apps, data, evaluation, layers, models, training, video
 
-LEAST_ROWS_OF_OTHERS, FIRST_SECOND, NUM_TESTED, MARGIN = 540, 1.0, 24, 2
+LEAST_ROWS_OF_OTHERS, FIRST_SECOND, NUM_TESTED, MARGIN, LOOK_AHEAD = 540, 1.0, 24, 2, 12
 ROWS, NUM_FRAMES = 270, 120
 FRAMES_IN_BATCH, LEARNING_RATE, FOLD_LEARNING_RATE, SEED = 12, 3e-3, 1e-3, 0
 STAGES, STAGES_COMPRESSED = (3, 4, 6), (6, 12)  # frames of a clip
@@ -35,6 +35,7 @@ SIGMA, CRF, BLUR = 30.0, 40, 1.6
 SCALES = {"denoise": 1, "deblock": 1, "deblur": 1, "upscale_x4": 4}
 PATCHES = {1: 64, 4: 128}  # by scale, pixels of the good frames
 PRESETS = {"denoise": "denoise any"}
+OPTIMIZERS = {"deblock": functools.partial(models.ConvolutionMuon, exclude_layers=["decide"])}  # else Adam
 LIMITS = """Trained on all clips, and on those of other folders before; the metrics are of networks trained likewise,
 each without the clip it was judged on. Made for what it was trained on: other noise, or sharper compression, it leaves
 or takes for texture. It restores what was likely there, not what was there: do not read faces or signs from it."""
@@ -64,7 +65,9 @@ def main(task: str, folder: Path, others: list[Path], steps: int, fold_steps: in
         good = frames[:NUM_TESTED]
         bad = spoil(good, task)
         model = go_on(base, [of for name, of in clips.items() if name != held_out], task, fold_steps)
-        contestants = without_training(task) | {network: lambda bad, model=model: apps.restored_frames(bad, model)}
+        contestants = without_training(task) | {network: functools.partial(apps.restored_frames, model=model)}
+        if not alone:
+            contestants["looking ahead"] = functools.partial(contestants[network], look_ahead=LOOK_AHEAD)
         for name, restore in contestants.items():
             found.setdefault(name, []).append(scores(restore(bad), good, task == "upscale_x4"))
             show(held_out, name, found[name][-1:])
@@ -97,9 +100,9 @@ def learn(videos: dict[str, np.ndarray], task: str, steps: int, alone: bool) -> 
     spec = ClipSpec(STAGES[0], PATCHES[scale] // scale, PATCHES[scale] // scale)
     model = SoraEnhancer(mode="restore", clip_spec=spec, scale=scale, is_recurrent=not alone)
     pairs = pairs_of(list(videos.values()), task)
-    train(model, pairs, steps, STAGES, LEARNING_RATE)
+    train(model, task, pairs, steps, STAGES, LEARNING_RATE)
     if task == "deblock":  # what the first frame of a group of pictures shows is worth remembering for long
-        train(model, pairs, steps // 2, STAGES_COMPRESSED, FOLD_LEARNING_RATE)
+        train(model, task, pairs, steps // 2, STAGES_COMPRESSED, FOLD_LEARNING_RATE)
     return model
 
 
@@ -107,7 +110,7 @@ def go_on(base: SoraEnhancer, videos: list[np.ndarray], task: str, steps: int) -
     model = SoraEnhancer.from_config(base.get_config())
     model.set_weights(base.get_weights())
     if steps:
-        train(model, pairs_of(videos, task), steps, STAGES[-1:], FOLD_LEARNING_RATE)
+        train(model, task, pairs_of(videos, task), steps, STAGES[-1:], FOLD_LEARNING_RATE)
     return model
 
 
@@ -120,9 +123,11 @@ def pairs_of(videos: list[np.ndarray], task: str) -> Callable:
     )
 
 
-def train(model: SoraEnhancer, pairs: Callable, steps: int, stages: tuple[int, ...], learning_rate: float) -> None:
+def train(
+    model: SoraEnhancer, task: str, pairs: Callable, steps: int, stages: tuple[int, ...], learning_rate: float
+) -> None:
     rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=learning_rate, warmup_steps=steps // 20)
-    model.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0), loss="mae")
+    model.compile(OPTIMIZERS.get(task, keras.optimizers.Adam)(rate, global_clipnorm=1.0), loss="mae")
     side = PATCHES[model.scale]
     for num_frames in stages:  # longer and longer clips: it learns to see first, then to remember
         patches = pairs(ClipSpec(num_frames, side, side), FRAMES_IN_BATCH // num_frames, seed=num_frames)

@@ -24,6 +24,7 @@ def test_enhance_prints_and_writes(model_folder, real_data, tmp_path, capsys):
     write_video(tmp_path / "large.mp4", np.stack(frames), 10.0)
     files = [str(tmp_path / name) for name in ("a.mp4", "b.mp4")]
     options = ["--compare", str(tmp_path / "both.mp4"), "--reference", str(tmp_path / "large.mp4"), "--quality", "12"]
+    options += ["--look-ahead", "3"]
     assert main(["enhance", str(model_folder), *files, *options]) == 0
     printed = capsys.readouterr().out
     assert "8 frames of 64x36 to 128x72, " in printed

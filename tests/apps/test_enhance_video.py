@@ -109,6 +109,18 @@ def test_tiles_show_no_seams(pair):
 
 
 @pytest.mark.real_data
+def test_frames_to_come_make_it_clearer(pair, tmp_path):
+    denoiser = SoraEnhancer.from_preset(Path(__file__).parents[2] / "saved_models" / "denoise")
+    before, ahead = (
+        enhance(pair / "noisy.mp4", denoiser, tmp_path / "b.mp4", reference=pair / "clean.mp4", look_ahead=look_ahead)
+        for look_ahead in (0, 4)
+    )
+    assert ahead.num_frames == before.num_frames > 10
+    assert ahead.gain.psnr_after > before.gain.psnr_after + 0.1
+    assert packets(tmp_path / "b.mp4", "audio") == packets(pair / "noisy.mp4", "audio")
+
+
+@pytest.mark.real_data
 def test_enlarging(pair, enlarger, tmp_path):
     shown = enhance(pair / "clean.mp4", enlarger, tmp_path / "b.mkv", tile_size=144, compare=tmp_path / "both.mp4")
     assert shown.size_after == (360, 640)
@@ -192,6 +204,8 @@ def test_what_is_refused_is_refused_before_the_video_is_looked_at(small, colorer
     monkeypatch.setattr(enhance_video, "color_parameters", None)  # to be called would be an error of another type
     with pytest.raises(ValueError, match=r"`tile_size` is for mode=\"restore\", received 256 for mode='parameters'"):
         enhance(small, colorer, tmp_path / "b.mp4", tile_size=256)
+    with pytest.raises(ValueError, match=r"`look_ahead` is for mode=\"restore\", received 5 for mode='parameters'"):
+        enhance(small, colorer, tmp_path / "b.mp4", look_ahead=5)
     with pytest.raises(ValueError, match=r"quality .* received 99"):
         enhance(small, colorer, tmp_path / "b.mp4", quality=99)
     video = write_sounding_video(

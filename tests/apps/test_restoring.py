@@ -28,8 +28,40 @@ def test_each_frame_in_its_turn_with_the_state_carried_on(frames):
         np.testing.assert_allclose(restored, expected, atol=1e-2)
 
 
-def test_no_frames_are_no_frames():
-    assert list(restored_frames(iter([]), SmallRestorer())) == []
+@pytest.mark.parametrize(("look_ahead", "ends"), [(2, [4, 4, 6, 6, 6, 6]), (4, [6] * 6), (9, [6] * 6)])
+def test_frames_to_come_count_as_much_as_those_before(frames, look_ahead, ends):
+    """`ends`: of which frame on nothing is seen, by hand: the end of the next group, or of the video."""
+    model = SmallRestorer()
+
+    def restored(run):
+        expected = np.zeros((48, 64, 3))
+        for frame in run:
+            expected = 0.5 * blurred(model, frame) + 0.5 * expected
+        return expected
+
+    received = list(restored_frames(iter(frames), model, look_ahead=look_ahead))
+    assert len(received) == 6
+    for index, (frame, end) in enumerate(zip(received, ends, strict=True)):
+        both = restored(frames[: index + 1]) + restored(frames[index:end][::-1])
+        np.testing.assert_allclose(frame, both / 2, atol=1e-2)
+
+
+def test_no_more_frames_are_held_than_said(frames):
+    read = []
+    first = next(restored_frames((read.append(0) or frame for frame in frames), SmallRestorer(), look_ahead=2))
+    assert first.shape == (48, 64, 3)
+    assert len(read) == 4
+
+
+@pytest.mark.parametrize("look_ahead", [-3, 1.5, True])
+def test_looking_ahead_by_what_is_no_number_of_frames(frames, look_ahead):
+    with pytest.raises(ValueError, match=rf"`look_ahead` must be a number of frames .* 0, received {look_ahead}"):
+        restored_frames(frames, SmallRestorer(), look_ahead=look_ahead)
+
+
+@pytest.mark.parametrize("look_ahead", [0, 2])
+def test_no_frames_are_no_frames(look_ahead):
+    assert list(restored_frames(iter([]), SmallRestorer(), look_ahead=look_ahead)) == []
 
 
 def test_frames_that_are_too_large_for_the_memory_are_cut(frames, monkeypatch):
